@@ -16,7 +16,9 @@ import (
 func TestMemoryAgainstMap(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	m, model := NewMemory(), map[string]string{}
-	key := func() string { return strings.Repeat(string(rune('a'+rnd.IntN(4))), rnd.IntN(4)) + fmt.Sprint(rnd.IntN(30)) }
+	key := func() string {
+		return strings.Repeat(string(rune('a'+rnd.IntN(4))), rnd.IntN(4)) + fmt.Sprint(rnd.IntN(30))
+	}
 	dump := func(from, to string, open bool) (want []string) {
 		for k, v := range model {
 			if k >= from && (open || k < to) {
@@ -49,7 +51,7 @@ func TestMemoryAgainstMap(t *testing.T) {
 			var up, down []string
 			m.Range([]byte(from), end, func(k, v []byte) bool { up = append(up, string(k)+"\x00"+string(v)); return true })
 			m.RangeReverse([]byte(from), end, func(k, v []byte) bool {
-				down = append([]string{string(k) + "=" + string(v)}, down...)
+				down = append([]string{string(k) + "\x00" + string(v)}, down...)
 				return true
 			})
 			require.Equal(t, dump(from, to, open), up)
