@@ -31,7 +31,8 @@ type Encoder interface {
 
 // Options are what a serde needs beside its format.
 type Options struct {
-	// Used says which columns are decoded; nil means all.
+	// Used says which columns are decoded; nil means all. The others are checked
+	// only: a record that can't be read is no row, whatever a query needs of it.
 	Used []bool
 	// Subject is "<topic>-key" or "<topic>-value", for formats with a registry.
 	Subject string
