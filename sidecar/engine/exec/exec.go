@@ -52,7 +52,8 @@ type Window struct{ Start, End int64 }
 // Row is a row on its way through a task: a stream's record, or a table's
 // change. A nil Key is a null key, a nil Value a null value (a deletion in a
 // table). Rows are shared between operators: they never change what they were
-// given.
+// given, and keep nothing of it after they return, for the slices and the bytes
+// behind texts are used again for the next record.
 type Row struct {
 	Key, Value []types.Value
 	Old        []types.Value // tables: the row before, nil when there was none or it isn't known
@@ -73,8 +74,10 @@ type Problem struct {
 	Cause   []string
 	// Topic and Target ("key" or "value") of a deserialisation error.
 	Topic, Target string
-	// Record that could not be used (raw bytes for deserialisation errors).
+	// Input is the record that could not be read, Row the row that could not be
+	// processed or written. Both are valid during the call.
 	Input *Input
+	Row   *Row
 }
 
 // Env is what a task is given of the world. All of it is used from the
@@ -85,9 +88,10 @@ type Env struct {
 	// Store opens the store of that description; called once for each while
 	// building.
 	Store func(s *plan.Store) state.Store
-	// Emit takes a record for a topic. The bytes belong to the callee.
+	// Emit takes a record for a topic. The bytes belong to the callee; out itself
+	// is used again after the call.
 	Emit func(out *Output) error
-	// EmitRow takes rows of a plan.Emit.
+	// EmitRow takes rows of a plan.Emit. The row belongs to the callee.
 	EmitRow func(r *Row) error
 	// Log takes problems. Processing goes on.
 	Log func(p Problem)
