@@ -309,6 +309,8 @@ type Query struct {
 	// Materialized says where a pull query finds the rows of the query's table,
 	// nil when it can't be queried.
 	Materialized *Materialized
+	// Steps is the query in ksqlDB's words, for EXPLAIN.
+	Steps *Step
 }
 
 // Materialized is a store of rows and the Filter and Project steps (in order)
