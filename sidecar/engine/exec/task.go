@@ -134,6 +134,34 @@ func Build(sub *plan.SubTopology, env Env) (*Task, error) {
 	return b.task, nil
 }
 
+// SingleTask tells whether one task must see all partitions of a sub-topology:
+// the sides of a foreign-key join are partitioned differently.
+func SingleTask(sub *plan.SubTopology) bool {
+	for _, root := range sub.Roots {
+		if holdsForeignKeyJoin(root, true) {
+			return true
+		}
+	}
+	return false
+}
+
+func holdsForeignKeyJoin(n plan.Node, isRoot bool) bool {
+	switch n.(type) {
+	case *plan.ForeignKeyJoin:
+		return true
+	case *plan.Repartition:
+		if !isRoot { // another sub-topology is behind it
+			return false
+		}
+	}
+	for _, in := range n.Inputs() {
+		if holdsForeignKeyJoin(in, false) {
+			return true
+		}
+	}
+	return false
+}
+
 type builder struct {
 	env    Env
 	task   *Task
