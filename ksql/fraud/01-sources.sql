@@ -1,0 +1,11 @@
+-- The orders, as the orders service writes them. Fraud has no program of its
+-- own: this folder is the whole service.
+
+CREATE STREAM orders (
+    id STRING KEY,
+    customerId BIGINT,
+    state STRING,
+    product STRING,
+    quantity INT,
+    price DECIMAL(12, 2)
+  ) WITH (KAFKA_TOPIC = 'orders', VALUE_FORMAT = 'JSON');
