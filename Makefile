@@ -1,0 +1,65 @@
+# Sidestream. `make` prints this help.
+
+GO        ?= go
+LINT      := bin/golangci-lint
+LINT_VERSION := v2.15.0
+PROGRAMS  := bin/sidestream bin/orders bin/inventory bin/details
+KAFKA     ?= 127.0.0.1:29092
+
+export CGO_ENABLED := 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z_-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  DEMO_EXIT=1 make demo   ends by itself, with 0 when all is as it should be"
+
+.PHONY: setup
+setup: ## check the tools that a build needs (Go and a C compiler)
+	@scripts/setup
+
+.PHONY: build
+build: setup ## the CLI and the services, into bin/
+	$(GO) build -o bin/ ./sidecar/cmd/... ./services/orders ./services/inventory ./services/details
+
+.PHONY: demo
+demo: build ## the whole flow on this machine: broker, sidecars, services, a shop, orders
+	bin/sidestream dev --demo --bin bin
+
+.PHONY: test
+test: build ## every test that needs nothing but this machine
+	$(GO) test -timeout 15m ./...
+	bin/sidestream test ksql
+
+.PHONY: test-kafka
+test-kafka: build ## the flow's tests on Apache Kafka (needs Java 17 and Maven)
+	scripts/kafka-up
+	TEST_KAFKA=$(KAFKA) $(GO) test -count=1 -timeout 20m ./services/e2e/... ; status=$$?; scripts/kafka-down; exit $$status
+
+.PHONY: chaos
+chaos: build ## 200 kills of random processes under load, then the books are checked
+	CHAOS_KILLS=200 $(GO) test -count=1 -timeout 60m -run TestKill -v ./services/e2e/...
+
+.PHONY: bench
+bench: build ## latency, throughput, start-up and memory, with the machine and commit
+	scripts/bench
+
+.PHONY: lint
+lint: $(LINT) ## formatting, vet and linters
+	@test -z "$$(gofmt -l services sidecar | tee /dev/stderr)" || (echo "run make fmt"; exit 1)
+	$(LINT) run ./...
+	bin/sidestream fmt --check ksql
+
+.PHONY: fmt
+fmt: ## format Go and SQL
+	gofmt -w services sidecar
+	bin/sidestream fmt ksql
+
+$(LINT):
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+.PHONY: clean
+clean: ## remove what was built and the demo's data
+	rm -rf bin .sidestream
