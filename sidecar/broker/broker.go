@@ -1,0 +1,322 @@
+// Package broker is the embedded Kafka broker: franz-go's kfake with what it
+// needs to be relied on while developing, testing and demonstrating.
+//
+// In: a data directory and an address. Out: a Kafka protocol listener that any
+// client can use, and a directory that a later process opens again.
+//
+// # What this package adds
+//
+//   - The data directory is locked: a second process gets a clear error.
+//   - After an unclean stop (SIGKILL, crash) every transaction that was open is
+//     aborted with a marker in the log before clients are let in. Without it,
+//     kfake would show uncommitted records as committed after a later restart.
+//   - Compaction and retention run by a ticker of ours: kfake's own one doesn't
+//     run after a restart.
+//   - Topic names and topic configs that Apache Kafka refuses are refused.
+//   - The committed offsets of a group that doesn't exist yet are "none", as on
+//     Apache Kafka, and no error.
+//
+// # Limits
+//
+// This is a broker for development, tests and demonstrations, not for
+// production data:
+//
+//   - One node, no replication. Nothing survives the loss of the directory. Unless
+//     Config.SyncWrites is set, a power loss (not a killed process) can lose the
+//     last records.
+//   - A kill within the microseconds in which a commit writes its markers to
+//     several partitions can commit one partition and not another.
+//   - It advertises the address that it listens on, so it listens on one concrete
+//     address (127.0.0.1 as a rule) and never on all interfaces.
+//   - It keeps an index entry of about 170 bytes a batch in memory, and reads all
+//     its data when it starts: set a retention on what grows.
+//   - The last batch of a partition is never compacted; min.cleanable.dirty.ratio
+//     and the compaction lags are accepted without effect; quotas are stored and
+//     not enforced; there are no delegation tokens.
+//   - A CreateTopics request with one topic that is refused is refused as a whole.
+//
+// Next: sidestream broker and sidestream dev open it, tests open it in-process,
+// package deploy makes topics on it.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// DefaultPartitions is the number of partitions of a topic that is made without
+// saying how many.
+const DefaultPartitions = 4
+
+const (
+	lockFile  = ".lock"
+	cleanFile = ".clean"
+	metaFile  = "meta.json" // kfake's: there is data
+)
+
+// Config says where the broker keeps its data and listens.
+type Config struct {
+	// Dir is the data directory; it is made when missing. Required.
+	Dir string
+	// Addr is "host:port"; port 0 takes a free one. Empty: 127.0.0.1:0.
+	Addr string
+	// Partitions of topics made without a number; 0: DefaultPartitions.
+	Partitions int
+	// Clean is how often compaction and retention run; 0: every 30 s, negative:
+	// never.
+	Clean time.Duration
+	// SyncWrites puts every batch on the disk before it is acknowledged.
+	SyncWrites bool
+	// Log gets warnings and what recovery did; nil: slog.Default().
+	Log *slog.Logger
+}
+
+// Broker is a running broker.
+type Broker struct {
+	cfg     Config
+	cluster *kfake.Cluster
+	lock    *flock.Flock
+	log     *clusterLog
+	addr    string
+
+	stop    chan struct{}
+	cleaner sync.WaitGroup
+	close   sync.Once
+	err     error
+}
+
+// Open locks the directory, recovers it if the last process didn't close it,
+// and listens. The context bounds the start only.
+func Open(ctx context.Context, cfg Config) (*Broker, error) {
+	if err := cfg.fill(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("broker: data directory %s can't be made: %w", cfg.Dir, err)
+	}
+	lock, err := lockDir(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{cfg: cfg, lock: lock, log: &clusterLog{log: cfg.Log}, stop: make(chan struct{})}
+	if err := b.open(ctx); err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	if cfg.Clean > 0 {
+		b.cleaner.Go(b.clean)
+	}
+	return b, nil
+}
+
+func (c *Config) fill() error {
+	if c.Dir == "" {
+		return errors.New("broker: a data directory is needed (Config.Dir)")
+	}
+	if c.Addr == "" {
+		c.Addr = "127.0.0.1:0"
+	}
+	if c.Partitions == 0 {
+		c.Partitions = DefaultPartitions
+	}
+	if c.Partitions < 1 {
+		return fmt.Errorf("broker: %d default partitions: give 1 or more", c.Partitions)
+	}
+	if c.Clean == 0 {
+		c.Clean = 30 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	host, _, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return fmt.Errorf("broker: address %q: %w; give host:port, as in 127.0.0.1:9092", c.Addr, err)
+	}
+	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+		return fmt.Errorf("broker: address %q: clients are told to connect to the address that is listened on, so it must be a concrete one, as in 127.0.0.1:9092", c.Addr)
+	}
+	return nil
+}
+
+// lockDir takes the directory for this process.
+func lockDir(dir string) (*flock.Flock, error) {
+	path := filepath.Join(dir, lockFile)
+	lock := flock.New(path)
+	ok, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("broker: data directory %s can't be locked: %w", dir, err)
+	}
+	if !ok {
+		who := "pid unknown"
+		if pid, err := os.ReadFile(path); err == nil && len(pid) > 0 {
+			who = "pid " + strings.TrimSpace(string(pid))
+		}
+		return nil, fmt.Errorf("broker: data directory %s is in use by another sidestream process (%s); stop it or choose another directory", dir, who)
+	}
+	// The pid is only for the message above.
+	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		return nil, errors.Join(fmt.Errorf("broker: %s can't be written: %w", path, err), lock.Unlock())
+	}
+	return lock, nil
+}
+
+func (b *Broker) open(ctx context.Context) error {
+	// The port is taken before anything else is done, so that a port in use is
+	// told at once; clients that connect meanwhile wait in its queue.
+	ln, err := net.Listen("tcp", b.cfg.Addr)
+	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("broker: %s is in use by another process; stop it or choose another port", b.cfg.Addr)
+		}
+		return fmt.Errorf("broker: can't listen on %s: %w", b.cfg.Addr, err)
+	}
+	b.addr = ln.Addr().String()
+
+	clean := filepath.Join(b.cfg.Dir, cleanFile)
+	if exists(filepath.Join(b.cfg.Dir, metaFile)) && !exists(clean) {
+		if err := b.recover(ctx); err != nil {
+			return errors.Join(err, ln.Close())
+		}
+	}
+	if err := os.Remove(clean); err != nil && !os.IsNotExist(err) {
+		return errors.Join(fmt.Errorf("broker: %w", err), ln.Close())
+	}
+	if err := syncDir(b.cfg.Dir); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	cluster, err := b.newCluster(kfake.ListenFn(func(_, _ string) (net.Listener, error) { return ln, nil }))
+	if err != nil {
+		return errors.Join(fmt.Errorf("broker: data directory %s: %w", b.cfg.Dir, err), ln.Close())
+	}
+	fence(cluster)
+	b.cluster = cluster
+	return nil
+}
+
+func (b *Broker) newCluster(opts ...kfake.Opt) (*kfake.Cluster, error) {
+	opts = append(opts,
+		kfake.NumBrokers(1),
+		kfake.ClusterID("sidestream"),
+		kfake.DefaultNumPartitions(b.cfg.Partitions),
+		kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1"}),
+		kfake.DataDir(b.cfg.Dir),
+		kfake.WithLogger(b.log),
+	)
+	if b.cfg.SyncWrites {
+		opts = append(opts, kfake.SyncWrites())
+	}
+	return kfake.NewCluster(opts...)
+}
+
+// Addr is what clients connect to, "127.0.0.1:9092".
+func (b *Broker) Addr() string { return b.addr }
+
+// Compact runs compaction and retention now, as the ticker does.
+func (b *Broker) Compact() {
+	b.cluster.Compact() // applies retention to the compacted topics
+	b.cluster.ApplyRetention()
+}
+
+// clean is the ticker's goroutine; Close ends it and waits for it.
+func (b *Broker) clean() {
+	t := time.NewTicker(b.cfg.Clean)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			b.Compact()
+		case <-b.stop:
+			return
+		}
+	}
+}
+
+// Close writes everything to the directory and unlocks it. Open transactions
+// stay open over it: their producers may go on after the next Open.
+func (b *Broker) Close() error {
+	b.close.Do(func() {
+		close(b.stop)
+		b.cleaner.Wait()
+		b.err = errors.Join(b.closeCluster(b.cluster, true), b.lock.Unlock())
+	})
+	return b.err
+}
+
+// closeCluster closes a cluster, and with clean marks the directory as closed
+// in order if it was.
+func (b *Broker) closeCluster(c *kfake.Cluster, clean bool) error {
+	b.log.failed()
+	c.Close()
+	if err := b.log.failed(); err != nil { // kfake only logs what it couldn't write
+		return fmt.Errorf("broker: data directory %s wasn't closed in order (the next start recovers it): %w", b.cfg.Dir, err)
+	}
+	if !clean {
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(b.cfg.Dir, cleanFile), nil, 0o644); err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	return syncDir(b.cfg.Dir)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// syncDir makes the making and removing of files durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("broker: %s can't be synced: %w", dir, err)
+	}
+	return nil
+}
+
+// clusterLog hands kfake's warnings to slog and remembers errors.
+type clusterLog struct {
+	log *slog.Logger
+	mu  sync.Mutex
+	err error
+}
+
+// Logf is kfake's logger.
+func (l *clusterLog) Logf(level kfake.LogLevel, format string, args ...any) {
+	if level == kfake.LogLevelNone || level > kfake.LogLevelWarn {
+		return
+	}
+	text := fmt.Sprintf(format, args...)
+	if level == kfake.LogLevelError {
+		l.mu.Lock()
+		l.err = errors.Join(l.err, errors.New(text))
+		l.mu.Unlock()
+		l.log.Error("broker: " + text)
+		return
+	}
+	l.log.Warn("broker: " + text)
+}
+
+// failed is the errors since the last call.
+func (l *clusterLog) failed() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := l.err
+	l.err = nil
+	return err
+}
