@@ -30,6 +30,10 @@
 //     address (127.0.0.1 as a rule) and never on all interfaces.
 //   - It keeps an index entry of about 170 bytes a batch in memory, and reads all
 //     its data when it starts: set a retention on what grows.
+//   - Retention cuts a partition at its newest expired batch: a record that comes
+//     with an event time older than the topic's retention takes those before it
+//     along when the ticker runs. Topics that are only compacted are made with
+//     retention.ms=-1, or they would lose their oldest keys.
 //   - The last batch of a partition is never compacted; min.cleanable.dirty.ratio
 //     and the compaction lags are accepted without effect; quotas are stored and
 //     not enforced; there are no delegation tokens.
@@ -75,7 +79,7 @@ type Config struct {
 	Addr string
 	// Partitions of topics made without a number; 0: DefaultPartitions.
 	Partitions int
-	// Clean is how often compaction and retention run; 0: every 30 s, negative:
+	// Clean is how often compaction and retention run; 0: every 5 minutes, negative:
 	// never.
 	Clean time.Duration
 	// SyncWrites puts every batch on the disk before it is acknowledged.
@@ -135,7 +139,7 @@ func (c *Config) fill() error {
 		return fmt.Errorf("broker: %d default partitions: give 1 or more", c.Partitions)
 	}
 	if c.Clean == 0 {
-		c.Clean = 30 * time.Second
+		c.Clean = 5 * time.Minute
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -210,7 +214,10 @@ func (b *Broker) newCluster(opts ...kfake.Opt) (*kfake.Cluster, error) {
 		kfake.NumBrokers(1),
 		kfake.ClusterID("sidestream"),
 		kfake.DefaultNumPartitions(b.cfg.Partitions),
-		kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1"}),
+		kfake.BrokerConfigs(map[string]string{
+			"default.replication.factor": "1",
+			"log.cleaner.backoff.ms":     "315360000000", // never: our ticker does it
+		}),
 		kfake.DataDir(b.cfg.Dir),
 		kfake.WithLogger(b.log),
 	)

@@ -259,6 +259,23 @@ func TestTickerCompactsAndExpires(t *testing.T) {
 	}, 20*time.Second, 20*time.Millisecond)
 }
 
+func TestCompactedTopicKeepsOldKeys(t *testing.T) {
+	ctx := bounded(t)
+	b, err := Open(ctx, Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	defer b.Close()
+	cl := newClient(t, b.Addr())
+	compact := "compact"
+	_, err = kadm.NewClient(cl).CreateTopics(ctx, 1, 1, map[string]*string{"cleanup.policy": &compact}, "changelog")
+	require.NoError(t, err)
+	for _, key := range []string{"a", "b"} {
+		r := &kgo.Record{Topic: "changelog", Key: []byte(key), Value: []byte(key), Timestamp: time.UnixMilli(1000)}
+		require.NoError(t, cl.ProduceSync(ctx, r).FirstErr())
+	}
+	b.Compact()
+	require.Equal(t, []string{"a", "b"}, committed(t, b.Addr(), "changelog"))
+}
+
 func TestRefusesWhatKafkaRefuses(t *testing.T) {
 	ctx := bounded(t)
 	b, err := Open(ctx, Config{Dir: t.TempDir()})

@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -15,7 +16,11 @@ import (
 func fence(c *kfake.Cluster) {
 	c.ControlKey(int16(kmsg.CreateTopics), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
-		resp, bad := refuseTopics(kreq.(*kmsg.CreateTopicsRequest))
+		req := kreq.(*kmsg.CreateTopicsRequest)
+		resp, bad := refuseTopics(req)
+		if !bad {
+			keepCompacted(req)
+		}
 		return resp, nil, bad
 	})
 	c.ControlKey(int16(kmsg.IncrementalAlterConfigs), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
@@ -88,6 +93,29 @@ func refuseConfigs(req *kmsg.IncrementalAlterConfigsRequest) (_ kmsg.Response, b
 		}
 	}
 	return resp, bad
+}
+
+// keepCompacted sets retention off where a new topic is only compacted: kfake
+// applies the default retention of 7 days to such topics too, and would lose a
+// changelog's oldest keys.
+func keepCompacted(req *kmsg.CreateTopicsRequest) {
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		compacted, set := false, map[string]bool{}
+		for _, cfg := range t.Configs {
+			set[cfg.Name] = true
+			if cfg.Name == "cleanup.policy" && cfg.Value != nil {
+				compacted = strings.TrimSpace(*cfg.Value) == "compact"
+			}
+		}
+		for _, name := range []string{"retention.ms", "retention.bytes"} {
+			if compacted && !set[name] {
+				cfg := kmsg.NewCreateTopicsRequestTopicConfig()
+				cfg.Name, cfg.Value = name, kmsg.StringPtr("-1")
+				t.Configs = append(t.Configs, cfg)
+			}
+		}
+	}
 }
 
 // nameFault says what is wrong with a topic's name, in Apache Kafka's words.
