@@ -30,11 +30,15 @@ type Shape struct {
 	Result *Shape  // of a lambda
 	// AnyDecimal: any DECIMAL whatever its precision; Numeric: any number.
 	AnyDecimal, Numeric bool
+
+	fields []types.Field // of a STRUCT
 }
 
 // Scalar is a function of one row.
 type Scalar struct {
-	Name      string // upper-case
+	Name string // upper-case
+	// Display is the name in messages about its arguments; "" stands for Name.
+	Display   string
 	Author    string
 	Doc       string
 	Category  string
@@ -59,12 +63,14 @@ type Overload struct {
 	// types (e.g. TO_JSON_STRING of a STRUCT); it is called once a plan and
 	// returns the Eval to use.
 	EvalTyped func(args []types.Type, result types.Type) func(args []types.Value) (types.Value, error)
+
+	result *Shape // of generic overloads
 }
 
 // Table is a function that yields rows.
 type Table struct {
-	Name, Author, Doc string
-	Overloads         []TableOverload
+	Name, Display, Author, Doc string
+	Overloads                  []TableOverload
 }
 
 // TableOverload is one signature of a Table.
@@ -75,6 +81,8 @@ type TableOverload struct {
 	Return    types.Type
 	ReturnFor func(args []types.Type) (types.Type, error)
 	Eval      func(args []types.Value) ([]types.Value, error)
+
+	result *Shape // of generic overloads
 }
 
 // Aggregate is a function of many rows.

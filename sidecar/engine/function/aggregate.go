@@ -1,0 +1,3 @@
+package function
+
+func aggregateFunctions() []*Aggregate { return nil }

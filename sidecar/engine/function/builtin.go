@@ -1,0 +1,127 @@
+package function
+
+import (
+	"sort"
+	"strings"
+	"sync"
+
+	"github.com/sidestream/sidestream/sidecar/engine/types"
+)
+
+// Builtin is the catalogue of ksqlDB's own functions. It is made once and may be
+// used from many goroutines.
+func Builtin() Registry { return builtin() }
+
+var builtin = sync.OnceValue(func() Registry {
+	return newRegistry(scalarFamilies(), aggregateFunctions(), tableFunctions())
+})
+
+// The categories of SHOW FUNCTIONS.
+const (
+	categoryAggregate   = "AGGREGATE"
+	categoryCollection  = "ARRAY"
+	categoryConditional = "CONDITIONAL"
+	categoryDateTime    = "DATE / TIME"
+	categoryLambda      = "LAMBDA"
+	categoryMap         = "MAP"
+	categoryMath        = "MATHEMATICAL"
+	categoryOther       = "OTHER"
+	categoryRegex       = "REGULAR EXPRESSION"
+	categoryString      = "STRING"
+	categoryTable       = "TABLE"
+	categoryURL         = "URL"
+	author              = "Confluent"
+)
+
+func newRegistry(scalars []*Scalar, aggregates []*Aggregate, tables []*Table) *registry {
+	r := &registry{scalars: map[string]*scalarEntry{}, tables: map[string]*tableEntry{}, aggregates: map[string]*aggregateEntry{}}
+	for _, f := range scalars {
+		e := &scalarEntry{Scalar: f}
+		for _, o := range f.Overloads {
+			e.variants = append(e.variants, variant{o.Params, o.Variadic})
+		}
+		if f.Display == "" {
+			f.Display = f.Name
+		}
+		r.scalars[f.Name] = e
+		r.list = append(r.list, Listing{f.Name, "SCALAR", f.Category})
+	}
+	for _, f := range aggregates {
+		r.aggregates[f.Name] = &aggregateEntry{f, aggregateVariants(f)}
+		r.list = append(r.list, Listing{f.Name, "AGGREGATE", categoryAggregate})
+	}
+	for _, f := range tables {
+		e := &tableEntry{Table: f}
+		for _, o := range f.Overloads {
+			e.variants = append(e.variants, variant{o.Params, o.Variadic})
+		}
+		if f.Display == "" {
+			f.Display = f.Name
+		}
+		r.tables[f.Name] = e
+		r.list = append(r.list, Listing{f.Name, "TABLE", categoryTable})
+	}
+	sort.Slice(r.list, func(i, j int) bool { return r.list[i].Name < r.list[j].Name })
+	return r
+}
+
+type evalFunc = func(args []types.Value) (types.Value, error)
+
+// scalar declares a function; display is its name as messages write it.
+func scalar(display, category, doc string, overloads ...Overload) *Scalar {
+	return &Scalar{Name: strings.ToUpper(display), Display: display, Author: author, Doc: doc, Category: category, Overloads: overloads}
+}
+
+// over declares an overload: its parameters, its result, its code.
+func over(params, result string, eval evalFunc) Overload {
+	o := Overload{Eval: eval}
+	o.Params, o.Variadic = signature(params)
+	shape := resultShape(result)
+	if t, ok := plainType(shape); ok {
+		o.Return = t
+	} else {
+		o.result = shape
+	}
+	return o
+}
+
+// nullable declares an overload whose result is NULL as soon as an argument is.
+func nullable(params, result string, eval evalFunc) Overload {
+	return over(params, result, strict(eval))
+}
+
+func strict(eval evalFunc) evalFunc {
+	return func(args []types.Value) (types.Value, error) {
+		for _, a := range args {
+			if a.IsNull() {
+				return types.Value{}, nil
+			}
+		}
+		return eval(args)
+	}
+}
+
+// computed declares an overload whose result type depends on the arguments'.
+func computed(params string, result func(args []types.Type) (types.Type, error), eval evalFunc) Overload {
+	o := Overload{Eval: eval, ReturnFor: result}
+	o.Params, o.Variadic = signature(params)
+	return o
+}
+
+// docs describes the overload and its parameters, in order.
+func (o Overload) docs(doc string, params ...string) Overload {
+	o.Doc = doc
+	for i, p := range params {
+		o.Params[i].Doc = p
+	}
+	return o
+}
+
+var (
+	none    = types.Value{}
+	text    = types.NewString
+	boolean = types.NewBool
+	bigint  = types.NewBigint
+	integer = func(i int) types.Value { return types.NewInt(int32(i)) }
+	double  = types.NewDouble
+)

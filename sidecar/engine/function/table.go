@@ -1,0 +1,4 @@
+package function
+
+func tableFunctions() []*Table { return nil }
+func scalarFamilies() []*Scalar { return nil }
