@@ -75,6 +75,9 @@ func (r *Runner) newProducer(logs chan kafka.LogEvent) (*kafka.Producer, error) 
 	return kafka.NewProducer(&m)
 }
 
+// errMissing: topics that are not there don't come by waiting.
+var errMissing = errors.New("create what is missing (ksql/topics.yaml lists all topics) and start again")
+
 // topic is what the broker says about one.
 type topic struct {
 	id         string
@@ -89,8 +92,7 @@ func (r *Runner) describe(ctx context.Context, admin *kafka.AdminClient) (map[st
 	}
 	for {
 		out, err := describeOnce(ctx, admin, names)
-		var k kafka.Error
-		if err == nil || ctx.Err() != nil || !errors.As(err, &k) {
+		if err == nil || ctx.Err() != nil || errors.Is(err, errMissing) {
 			return out, err
 		}
 		select {
@@ -115,12 +117,15 @@ func describeOnce(ctx context.Context, admin *kafka.AdminClient, names []string)
 		case kafka.ErrNoError:
 			out[t.Name] = topic{id: t.TopicID.String(), partitions: len(t.Partitions)}
 		case kafka.ErrUnknownTopicOrPart, kafka.ErrUnknownTopic:
-			missing = append(missing, fmt.Errorf("topic %s does not exist; create it (ksql/topics.yaml lists all topics) and start again", t.Name))
+			missing = append(missing, fmt.Errorf("topic %s does not exist", t.Name))
 		default:
 			return nil, t.Error
 		}
 	}
-	return out, errors.Join(missing...)
+	if missing != nil {
+		return nil, fmt.Errorf("%w; %w", errors.Join(missing...), errMissing)
+	}
+	return out, nil
 }
 
 // check finds what is wrong with the topics.

@@ -107,11 +107,10 @@ func (l *life) findTopics(first bool) error {
 	defer cancel()
 	var err error
 	if l.topics, err = l.r.describe(ctx, l.admin); err != nil {
-		var k kafka.Error
 		switch {
 		case l.ctx.Err() != nil:
 			return l.ctx.Err()
-		case !errors.As(err, &k):
+		case errors.Is(err, errMissing):
 			return &stopError{err}
 		case first:
 			return &stopError{fmt.Errorf("no Kafka broker answers at %s (%w); is it running, and is KAFKA_BOOTSTRAP_SERVERS right?", l.r.cfg.Brokers, err)}

@@ -1,0 +1,161 @@
+// Package transacttest gives tests of transact processors a Kafka broker in
+// their own process, and an outside view of its topics: it produces, and reads
+// what is committed, with another client than transact's.
+package transacttest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Patience is how long the helpers wait for what should come. It only bounds a
+// failing test.
+const Patience = 30 * time.Second
+
+// Broker is a broker that lives as long as the test.
+type Broker struct {
+	*kfake.Cluster
+	t      testing.TB
+	Addr   string
+	client *kgo.Client
+	admin  *kadm.Client
+}
+
+// NewBroker starts one that keeps everything in memory.
+func NewBroker(t testing.TB) *Broker {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1),
+		kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1", "group.initial.rebalance.delay.ms": "0"}))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return connect(t, c, c.ListenAddrs()[0])
+}
+
+func connect(t testing.TB, c *kfake.Cluster, addr string) *Broker {
+	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ProducerLinger(0))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	return &Broker{Cluster: c, t: t, Addr: addr, client: client, admin: kadm.NewClient(client)}
+}
+
+// Topic makes a topic that keeps everything.
+func (b *Broker) Topic(name string, partitions int32) {
+	b.topic(name, partitions, "delete")
+}
+
+// Compacted makes a compacted topic.
+func (b *Broker) Compacted(name string, partitions int32) {
+	b.topic(name, partitions, "compact")
+}
+
+func (b *Broker) topic(name string, partitions int32, policy string) {
+	res, err := b.admin.CreateTopic(context.Background(), partitions, 1, map[string]*string{"cleanup.policy": &policy}, name)
+	require.NoError(b.t, err)
+	require.NoError(b.t, res.Err)
+}
+
+// Put writes a record, to the partition that its key belongs to. An empty
+// value is a null.
+func (b *Broker) Put(topic, key, value string) {
+	b.PutAt(topic, key, value, time.Time{})
+}
+
+// PutAt is Put with a timestamp.
+func (b *Broker) PutAt(topic, key, value string, at time.Time) {
+	r := &kgo.Record{Topic: topic, Key: []byte(key), Timestamp: at}
+	if value != "" {
+		r.Value = []byte(value)
+	}
+	require.NoError(b.t, b.client.ProduceSync(context.Background(), r).FirstErr())
+}
+
+// PutAll writes many records in one go.
+func (b *Broker) PutAll(rs []*kgo.Record) {
+	require.NoError(b.t, b.client.ProduceSync(context.Background(), rs...).FirstErr())
+}
+
+// Committed returns the records of a topic that read_committed readers see, by
+// partition and offset, when no transaction is open.
+func (b *Broker) Committed(topic string) []*kgo.Record {
+	b.t.Helper()
+	return b.read(topic, func([]*kgo.Record) bool { return true })
+}
+
+// WaitFor reads a topic until done says so of what is committed.
+func (b *Broker) WaitFor(topic string, done func([]*kgo.Record) bool) []*kgo.Record {
+	b.t.Helper()
+	return b.read(topic, done)
+}
+
+// WaitCount reads a topic until it holds n committed records.
+func (b *Broker) WaitCount(topic string, n int) []*kgo.Record {
+	b.t.Helper()
+	return b.read(topic, func(rs []*kgo.Record) bool { return len(rs) >= n })
+}
+
+// read returns the committed records as soon as all that were there when it
+// began are settled and done agrees.
+func (b *Broker) read(topic string, done func([]*kgo.Record) bool) []*kgo.Record {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	ends, err := b.admin.ListEndOffsets(ctx, topic)
+	require.NoError(b.t, err)
+	require.NoError(b.t, ends.Error())
+	c, err := kgo.NewClient(kgo.SeedBrokers(b.Addr), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), kgo.FetchMaxWait(50*time.Millisecond))
+	require.NoError(b.t, err)
+	defer c.Close()
+	left := map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			left[o.Partition] = o.Offset
+		}
+	})
+	var out []*kgo.Record
+	for {
+		if len(left) == 0 && done(out) {
+			return out
+		}
+		fs := c.PollFetches(ctx)
+		if ctx.Err() != nil {
+			for _, r := range out {
+				b.t.Logf("%s[%d]@%d %s = %s", r.Topic, r.Partition, r.Offset, r.Key, r.Value)
+			}
+			b.t.Fatalf("waited in vain on topic %s: %d records are committed, partitions not settled: %v", topic, len(out), left)
+		}
+		fs.EachError(func(_ string, _ int32, err error) {
+			if !kerr.IsRetriable(err) {
+				b.t.Fatalf("read %s: %v", topic, err)
+			}
+		})
+		fs.EachRecord(func(r *kgo.Record) {
+			if !r.Attrs.IsControl() {
+				out = append(out, r)
+			}
+			if r.Offset+1 >= left[r.Partition] {
+				delete(left, r.Partition)
+			}
+		})
+	}
+}
+
+// Latest is the value of each key, without the deleted ones.
+func Latest(rs []*kgo.Record) map[string]string {
+	out := map[string]string{}
+	for _, r := range rs {
+		if r.Value == nil {
+			delete(out, string(r.Key))
+		} else {
+			out[string(r.Key)] = string(r.Value)
+		}
+	}
+	return out
+}
