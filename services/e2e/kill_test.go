@@ -127,7 +127,7 @@ func (l *load) ids() []string {
 	return l.all
 }
 
-func number(t *testing.T, name string, missing int) int {
+func number(t testing.TB, name string, missing int) int {
 	text := os.Getenv(name)
 	if text == "" {
 		return missing

@@ -62,7 +62,7 @@ type process struct {
 // stack is the flow, or a part of it, as processes of its own on a broker of
 // its own (or on the Apache Kafka of TEST_KAFKA, emptied before).
 type stack struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	kafka  string
 	admin  *kadm.Client
@@ -81,7 +81,7 @@ type options struct {
 }
 
 // start brings the stack up and waits until it is ready.
-func start(t *testing.T, o options) *stack {
+func start(t testing.TB, o options) *stack {
 	t.Helper()
 	s := &stack{t: t, dir: t.TempDir(), procs: map[string]*process{}}
 	t.Cleanup(s.stop)
@@ -324,7 +324,7 @@ func (s *stack) eventually(limit time.Duration, what string, try func() error) {
 	}
 }
 
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
