@@ -76,11 +76,26 @@ func (l *life) transact(b *batch) error {
 	if err != nil {
 		return fmt.Errorf("offsets to transaction: %w", err)
 	}
+	l.awaitReports()
 	// An error of any delivery is one of the commit.
 	if err := retry(l.hard, l.producer.CommitTransaction); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// awaitReports waits for the delivery reports of what was produced. The commit
+// would wait, too, but in steps of a millisecond.
+func (l *life) awaitReports() {
+	late := time.NewTimer(time.Second)
+	defer late.Stop()
+	for l.reports.Load() < l.produced {
+		select {
+		case <-l.reported:
+		case <-late.C:
+			return
+		}
+	}
 }
 
 func (l *life) produce(r *Record) error {
@@ -94,6 +109,7 @@ func (l *life) produce(r *Record) error {
 	for {
 		err := l.producer.Produce(m, nil)
 		if err == nil {
+			l.produced++
 			return nil
 		}
 		var k kafka.Error

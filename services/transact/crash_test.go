@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/sidestream/sidestream/services/transact"
+	"github.com/sidestream/sidestream/services/transact/transacttest"
 )
 
 // TestMain lets the test binary be the service that TestKilled kills.
@@ -75,7 +77,7 @@ func TestKilled(t *testing.T) {
 	requireExactlyOnce(t, b.Committed("out"), n)
 }
 
-// failOnce makes the broker answer the next request of a kind with an error.
+// fail makes the broker answer the next requests of a kind with an error.
 func fail[Req kmsg.Request](t *testing.T, times int, b interface {
 	ControlKey(int16, func(kmsg.Request) (kmsg.Response, error, bool))
 	KeepControl()
@@ -142,6 +144,50 @@ func TestFencedProducerBeginsAnew(t *testing.T) {
 	b.PutAll(inputs(100, 100))
 	requireExactlyOnce(t, b.WaitCount("out", 200), 200)
 	require.NoError(t, stop())
+}
+
+// TestBrokerComesBack stops the broker while the runner works, and while it
+// has nothing to do.
+func TestBrokerComesBack(t *testing.T) {
+	b := transacttest.NewLasting(t)
+	makeTopics(b)
+	cfg := config(b.Addr)
+	away := make(chan struct{})
+	cfg.Logger = slog.New(watcher{logger().Handler(), "no Kafka broker can be reached", away})
+	_, stop := start(t, cfg, counter{})
+	b.PutAll(inputs(0, 2000))
+	b.WaitCount("out", 1)
+	b.Restart(func() { <-away })
+	b.PutAll(inputs(2000, 100))
+	b.WaitCount("out", 2100)
+	b.Restart(func() {})
+	b.PutAll(inputs(2100, 100))
+	requireExactlyOnce(t, b.WaitCount("out", 2200), 2200)
+	require.NoError(t, stop())
+}
+
+// watcher closes a channel when a message is logged for the first time.
+type watcher struct {
+	slog.Handler
+	message string
+	seen    chan struct{}
+}
+
+func (w watcher) Enabled(context.Context, slog.Level) bool { return true }
+
+func (w watcher) Handle(ctx context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, w.message) {
+		select {
+		case <-w.seen:
+		default:
+			close(w.seen)
+		}
+	}
+	return w.Handler.Handle(ctx, r)
+}
+
+func (w watcher) WithAttrs(as []slog.Attr) slog.Handler {
+	return watcher{w.Handler.WithAttrs(as), w.message, w.seen}
 }
 
 // BenchmarkLatency measures one record from its production to its committed

@@ -31,12 +31,15 @@ type life struct {
 	logs      chan kafka.LogEvent
 	topics    map[string]topic
 	tasks     map[int32]*task
-	batch     *batch // processed, not committed; nil if there is nothing
-	acked     []atomic.Int64
+	batch     *batch         // processed, not committed; nil if there is nothing
+	acked     []atomic.Int64 // by partition: the changelog offset behind the last report
+	produced  int64          // records given to the producer
+	reports   atomic.Int64   // delivery reports that came
+	reported  chan struct{}  // wakes who waits for them
 	nextTick  time.Time
-	aborts    int   // in a row
-	fault     error // of a rebalance; ends the life
-	brokerOut bool  // reported
+	aborts    int         // in a row
+	fault     error       // of a rebalance; ends the life
+	brokerOut atomic.Bool // reported
 	waiting   sync.WaitGroup
 }
 
@@ -62,7 +65,7 @@ type batch struct {
 // live makes the clients, works, and returns when ctx is done (nil), or with
 // the error that ended it.
 func (r *Runner) live(ctx, hard context.Context, first bool) (err error) {
-	l := &life{r: r, ctx: ctx, hard: hard, tasks: map[int32]*task{}, logs: make(chan kafka.LogEvent, 1000)}
+	l := &life{r: r, ctx: ctx, hard: hard, tasks: map[int32]*task{}, logs: make(chan kafka.LogEvent, 1000), reported: make(chan struct{}, 1)}
 	logged := make(chan struct{})
 	go func() { passLogs(l.logs, r.log); close(logged) }()
 	defer func() { close(l.logs); <-logged }()
@@ -129,14 +132,28 @@ func (l *life) readReports() {
 	for e := range l.producer.Events() {
 		switch e := e.(type) {
 		case *kafka.Message:
-			tp := e.TopicPartition
+			tp := e.TopicPartition // reports of a partition come in order
 			if tp.Error == nil && tp.Topic != nil && *tp.Topic == l.r.cfg.Changelog {
-				// Reports of a partition come in order.
 				l.acked[tp.Partition].Store(int64(tp.Offset) + 1)
 			}
+			l.reports.Add(1)
+			select {
+			case l.reported <- struct{}{}:
+			default:
+			}
 		case kafka.Error:
+			if e.Code() == kafka.ErrAllBrokersDown {
+				l.brokersDown()
+			}
 			l.r.log.Debug("kafka producer", "error", e)
 		}
+	}
+}
+
+// brokersDown says once that the broker is away. Both clients notice it.
+func (l *life) brokersDown() {
+	if l.brokerOut.CompareAndSwap(false, true) {
+		l.r.log.Warn("no Kafka broker can be reached; trying on", "brokers", l.r.cfg.Brokers)
 	}
 }
 
@@ -210,15 +227,14 @@ func (l *life) handle(ev kafka.Event) error {
 	}
 	switch e := ev.(type) {
 	case *kafka.Message:
-		l.brokerOut = false
+		l.brokerOut.Store(false)
 		return l.process(e)
 	case kafka.Error:
 		switch {
 		case e.IsFatal():
 			return fmt.Errorf("consumer: %w", e)
-		case e.Code() == kafka.ErrAllBrokersDown && !l.brokerOut:
-			l.brokerOut = true
-			l.r.log.Warn("no Kafka broker can be reached; trying on", "brokers", l.r.cfg.Brokers)
+		case e.Code() == kafka.ErrAllBrokersDown:
+			l.brokersDown()
 		case e.Code() == kafka.ErrMaxPollExceeded:
 			return fmt.Errorf("consumer: %w", e)
 		case e.Code() == kafka.ErrUnknownTopicOrPart:

@@ -46,7 +46,7 @@ func logger() *slog.Logger {
 	if os.Getenv("TRANSACT_LOG") != "" {
 		w = os.Stderr
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 func config(b string) transact.Config {
@@ -58,10 +58,14 @@ func config(b string) transact.Config {
 
 func newBroker(t testing.TB) *transacttest.Broker {
 	b := transacttest.NewBroker(t)
+	makeTopics(b)
+	return b
+}
+
+func makeTopics(b *transacttest.Broker) {
 	b.Topic("in", partitions)
 	b.Topic("out", partitions)
 	b.Compacted("counter-state", partitions)
-	return b
 }
 
 // start runs a processor until stop is called, which returns Run's error.
@@ -214,14 +218,11 @@ func TestPoisonIsPassedByWithoutEffect(t *testing.T) {
 
 func TestAnErrorOfTheProcessorStopsIt(t *testing.T) {
 	b := newBroker(t)
-	_, stop := start(t, config(b.Addr), transact.ProcessorFunc(func(*transact.Tx, transact.Record) error {
+	b.Put("in", "k", "v")
+	err := transact.Run(t.Context(), config(b.Addr), transact.ProcessorFunc(func(*transact.Tx, transact.Record) error {
 		return fmt.Errorf("the roof is on fire")
 	}))
-	b.Put("in", "k", "v")
-	require.Eventually(t, func() bool {
-		err := stop()
-		return err == nil || strings.Contains(err.Error(), "the roof is on fire")
-	}, transacttest.Patience, time.Millisecond)
+	require.ErrorContains(t, err, "offset 0: the roof is on fire")
 	require.Empty(t, b.Committed("out"))
 }
 

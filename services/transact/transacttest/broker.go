@@ -5,6 +5,8 @@ package transacttest
 
 import (
 	"context"
+	"net"
+	"strconv"
 	"testing"
 	"time"
 
@@ -26,22 +28,56 @@ type Broker struct {
 	Addr   string
 	client *kgo.Client
 	admin  *kadm.Client
+	again  []kfake.Opt // how to start it once more
 }
 
 // NewBroker starts one that keeps everything in memory.
 func NewBroker(t testing.TB) *Broker {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1),
-		kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1", "group.initial.rebalance.delay.ms": "0"}))
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
-	return connect(t, c, c.ListenAddrs()[0])
+	return newBroker(t)
 }
 
-func connect(t testing.TB, c *kfake.Cluster, addr string) *Broker {
-	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ProducerLinger(0))
+// NewLasting starts one that keeps everything in a directory of the test, for
+// Restart.
+func NewLasting(t testing.TB) *Broker {
+	dir := t.TempDir()
+	b := newBroker(t, kfake.DataDir(dir))
+	_, port, err := net.SplitHostPort(b.Addr)
 	require.NoError(t, err)
-	t.Cleanup(client.Close)
-	return &Broker{Cluster: c, t: t, Addr: addr, client: client, admin: kadm.NewClient(client)}
+	n, err := strconv.Atoi(port)
+	require.NoError(t, err)
+	b.again = append(basic(), kfake.DataDir(dir), kfake.Ports(n))
+	return b
+}
+
+func basic() []kfake.Opt {
+	return []kfake.Opt{
+		kfake.NumBrokers(1),
+		kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1", "group.initial.rebalance.delay.ms": "0"}),
+	}
+}
+
+func newBroker(t testing.TB, opts ...kfake.Opt) *Broker {
+	c, err := kfake.NewCluster(append(basic(), opts...)...)
+	require.NoError(t, err)
+	b := &Broker{Cluster: c, t: t, Addr: c.ListenAddrs()[0]}
+	t.Cleanup(func() { b.Close() })
+	b.client, err = kgo.NewClient(kgo.SeedBrokers(b.Addr), kgo.ProducerLinger(0))
+	require.NoError(t, err)
+	t.Cleanup(b.client.Close)
+	b.admin = kadm.NewClient(b.client)
+	return b
+}
+
+// Restart stops a broker made by NewLasting, calls whileAway, and starts it
+// again at the same address.
+func (b *Broker) Restart(whileAway func()) {
+	b.t.Helper()
+	require.NotNil(b.t, b.again, "the broker was not made by NewLasting")
+	b.Close()
+	whileAway()
+	c, err := kfake.NewCluster(b.again...)
+	require.NoError(b.t, err)
+	b.Cluster = c
 }
 
 // Topic makes a topic that keeps everything.
