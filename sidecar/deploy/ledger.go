@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sidestream/sidestream/sidecar/client"
 )
 
 // LedgerTopic holds what was applied to which server.
@@ -114,4 +116,28 @@ func (l *kafkaLedger) Save(ctx context.Context, name string, e Entry) error {
 		return fmt.Errorf("topic %s: %w", LedgerTopic, err)
 	}
 	return nil
+}
+
+// BrokersOf asks a server which Kafka it uses.
+func BrokersOf(ctx context.Context, c *client.Client) ([]string, error) {
+	entities, err := c.Exec(ctx, "SHOW PROPERTIES;")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entities {
+		for _, p := range e.Properties {
+			if name := strings.TrimPrefix(p.Name, "ksql.streams."); name != "bootstrap.servers" {
+				continue
+			}
+			var out []string
+			for _, b := range strings.Split(p.Value, ",") {
+				if _, address, ok := strings.Cut(b, "://"); ok {
+					b = address
+				}
+				out = append(out, strings.Trim(b, " []"))
+			}
+			return out, nil
+		}
+	}
+	return nil, fmt.Errorf("%s doesn't say which Kafka it uses: give --bootstrap", c.URL())
 }
