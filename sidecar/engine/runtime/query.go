@@ -4,14 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/sidestream/sidestream/sidecar/engine/exec"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
+	"github.com/sidestream/sidestream/sidecar/engine/state"
 )
 
 // State of a query, in ksqlDB's words.
@@ -37,10 +42,17 @@ type Query struct {
 	subs   []*plan.SubTopology
 	topics map[string]int32 // partitions of every topic it reads or writes
 	stores []*plan.Store
+	// storeSubs is the place in subs that each store belongs to.
+	storeSubs []int
 
+	// ctx ends when the query is to stop, hard when what it is committing then
+	// must be left as it is.
 	ctx    context.Context
 	cancel context.CancelFunc
+	hard   context.Context
+	kill   context.CancelFunc
 	done   chan struct{}
+	ready  atomic.Bool // the stores hold the query's tables
 
 	mu      sync.Mutex
 	state   State
@@ -48,6 +60,10 @@ type Query struct {
 	since   time.Time
 	paused  bool
 	wake    chan struct{} // closed when paused changes
+
+	// The process's log: when it last named a problem, and how many it left out.
+	logged   time.Time
+	unlogged int
 
 	// Counters, for metrics and DESCRIBE EXTENDED.
 	Processed atomic.Int64
@@ -65,6 +81,7 @@ func newQuery(r *Runtime, p *plan.Query, o Options) *Query {
 		topics: map[string]int32{}, done: make(chan struct{}), state: Restoring, since: time.Now(),
 		paused: o.Paused, wake: make(chan struct{})}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
+	q.hard, q.kill = context.WithCancel(context.Background())
 	return q
 }
 
@@ -121,6 +138,9 @@ func (q *Query) pauseState() (bool, <-chan struct{}) {
 // run lives life after life until the query is stopped.
 func (q *Query) run() {
 	defer close(q.done)
+	defer q.kill()
+	stop := context.AfterFunc(q.ctx, func() { time.AfterFunc(closing, q.kill) })
+	defer stop()
 	backoff := 100 * time.Millisecond
 	for q.ctx.Err() == nil {
 		if paused, wake := q.pauseState(); paused {
@@ -149,13 +169,38 @@ func (q *Query) run() {
 		case <-time.After(backoff):
 		case <-q.ctx.Done():
 		}
-		backoff = min(2*backoff, 15*time.Second)
+		longest := 15 * time.Second
+		if unreachable(err) { // it will be back: be there
+			longest = 500 * time.Millisecond
+		}
+		backoff = min(2*backoff, longest)
 	}
 	q.setState(Stopped, nil)
 }
 
+// unreachable tells errors of the network from those of the query.
+func unreachable(err error) bool {
+	var broker *kerr.Error
+	var net net.Error
+	if errors.As(err, &broker) {
+		return broker.Retriable
+	}
+	return errors.As(err, &net) || errors.Is(err, io.EOF) || errors.Is(err, kgo.ErrClientClosed) || kgo.IsRetryableBrokerErr(err)
+}
+
 // prepare learns the partitions of the topics and makes the internal ones.
 func (q *Query) prepare(ctx context.Context) error {
+	if err := q.size(ctx); err != nil {
+		return err
+	}
+	if err := q.findStores(); err != nil {
+		return err
+	}
+	return q.createInternal(ctx)
+}
+
+// size learns how many partitions the topics have.
+func (q *Query) size(ctx context.Context) error {
 	var external []string
 	for _, sub := range q.subs {
 		for _, r := range sub.Reads {
@@ -178,10 +223,26 @@ func (q *Query) prepare(ctx context.Context) error {
 		}
 		q.topics[t] = int32(len(d.Partitions))
 	}
-	if err := q.sizeRepartitions(); err != nil {
-		return err
+	return q.sizeRepartitions()
+}
+
+// findStores builds each sub-topology once, to find the stores it keeps, and
+// what is wrong with the plan.
+func (q *Query) findStores() error {
+	for i, sub := range q.subs {
+		_, err := exec.Build(sub, exec.Env{
+			Functions: q.rt.cfg.Functions, Schemas: q.rt.cfg.Schemas, Config: q.opts.Config,
+			Store: func(s *plan.Store) state.Store {
+				q.stores = append(q.stores, s)
+				q.storeSubs = append(q.storeSubs, i)
+				return state.NewMemory()
+			},
+		})
+		if err != nil {
+			return fmt.Errorf("query %s: %w", q.id, err)
+		}
 	}
-	return q.createInternal(ctx)
+	return nil
 }
 
 // sizeRepartitions gives each repartition topic as many partitions as the other
@@ -237,7 +298,7 @@ func (q *Query) changelog(s *plan.Store) string { return q.internal(s.Name + "-c
 
 // partitionsOf is how many tasks a sub-topology has.
 func (q *Query) partitionsOf(sub *plan.SubTopology) int32 {
-	if single(sub) {
+	if exec.SingleTask(sub) {
 		return 1
 	}
 	n := int32(0)
@@ -245,27 +306,6 @@ func (q *Query) partitionsOf(sub *plan.SubTopology) int32 {
 		n = max(n, q.topics[q.topicOf(r)])
 	}
 	return n
-}
-
-// single tells whether one task must see all partitions: a foreign-key join,
-// whose sides are partitioned differently.
-func single(sub *plan.SubTopology) bool {
-	found := false
-	var walk func(n plan.Node)
-	walk = func(n plan.Node) {
-		if _, ok := n.(*plan.ForeignKeyJoin); ok {
-			found = true
-		}
-		for _, in := range n.Inputs() {
-			if _, cut := in.(*plan.Repartition); !cut {
-				walk(in)
-			}
-		}
-	}
-	for _, root := range sub.Roots {
-		walk(root)
-	}
-	return found
 }
 
 // topicOf is the topic that a sub-topology's input is read from.
@@ -286,50 +326,78 @@ func (q *Query) createInternal(ctx context.Context) error {
 	for _, sub := range q.subs {
 		for _, root := range sub.Roots {
 			if r, ok := root.(*plan.Repartition); ok {
-				// What is read is deleted by retention, not purged: the time is short.
+				// What is read is deleted by the query itself (purger).
 				want[q.internal(r.Topic)] = map[string]*string{"cleanup.policy": p("delete"), "retention.ms": p("-1"), "segment.bytes": p("52428800"), "message.timestamp.type": p("CreateTime")}
 			}
 		}
-		n := q.partitionsOf(sub)
-		for _, s := range storesOf(sub) {
-			q.stores = append(q.stores, s)
-			if s.NoChangelog {
-				continue
-			}
-			cfg := map[string]*string{"cleanup.policy": p("compact"), "message.timestamp.type": p("CreateTime")}
-			if s.Kind != plan.KeyValueStore && s.Retention > 0 {
-				cfg["cleanup.policy"] = p("compact,delete")
-				cfg["retention.ms"] = p(fmt.Sprint(s.Retention + (24 * time.Hour).Milliseconds()))
-			}
-			name := q.changelog(s)
-			want[name] = cfg
-			q.topics[name] = n
+	}
+	for i, s := range q.stores {
+		if s.NoChangelog {
+			continue
 		}
+		cfg := map[string]*string{"cleanup.policy": p("compact"), "message.timestamp.type": p("CreateTime")}
+		if s.Kind != plan.KeyValueStore && s.Retention > 0 {
+			cfg["cleanup.policy"] = p("compact,delete")
+			cfg["retention.ms"] = p(fmt.Sprint(s.Retention + (24 * time.Hour).Milliseconds()))
+		}
+		name := q.changelog(s)
+		want[name] = cfg
+		q.topics[name] = q.partitionsOf(q.subs[q.storeSubs[i]])
+	}
+	names := make([]string, 0, len(want))
+	for name := range want {
+		names = append(names, name)
+	}
+	have, err := q.existing(ctx, names)
+	if err != nil {
+		return err
+	}
+	replication := q.rt.cfg.Replication
+	if replication == 0 {
+		replication = -1
 	}
 	for name, cfg := range want {
-		replication := q.rt.cfg.Replication
-		if replication == 0 {
-			replication = -1
+		if have[name] {
+			continue
 		}
 		resp, err := q.rt.admin.CreateTopic(ctx, q.topics[name], replication, cfg, name)
 		if err == nil {
 			err = resp.Err
 		}
 		if errors.Is(err, kerr.TopicAlreadyExists) {
-			have, err := q.rt.admin.ListTopics(ctx, name)
-			if err != nil {
-				return fmt.Errorf("query %s: topic %s: %w", q.id, name, err)
-			}
-			if n := int32(len(have[name].Partitions)); n > 0 && n != q.topics[name] {
-				return fmt.Errorf("query %s: internal topic %s has %d partitions, the query needs %d", q.id, name, n, q.topics[name])
-			}
-			continue
+			_, err = q.existing(ctx, []string{name})
 		}
 		if err != nil {
 			return fmt.Errorf("query %s: make topic %s: %w", q.id, name, err)
 		}
 	}
 	return nil
+}
+
+// existing tells which topics there are, and checks their partitions.
+func (q *Query) existing(ctx context.Context, names []string) (map[string]bool, error) {
+	out := map[string]bool{}
+	if len(names) == 0 {
+		return out, nil
+	}
+	list, err := q.rt.admin.ListTopics(ctx, names...)
+	if err != nil {
+		return nil, fmt.Errorf("query %s: topics: %w", q.id, err)
+	}
+	for _, name := range names {
+		t, ok := list[name]
+		if !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
+			continue
+		}
+		if t.Err != nil {
+			return nil, fmt.Errorf("query %s: topic %s: %w", q.id, name, t.Err)
+		}
+		if n := int32(len(t.Partitions)); n != q.topics[name] {
+			return nil, fmt.Errorf("query %s: internal topic %s has %d partitions, the query needs %d", q.id, name, n, q.topics[name])
+		}
+		out[name] = true
+	}
+	return out, nil
 }
 
 // forget removes what a query left on Kafka and on disk.
@@ -348,6 +416,6 @@ func (q *Query) forget(ctx context.Context) error {
 	if _, err := q.rt.admin.DeleteGroups(ctx, q.app); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		errs = append(errs, err)
 	}
-	errs = append(errs, q.rt.wipe(queryPrefix(q.id)))
+	errs = append(errs, q.rt.wipe(q.id))
 	return errors.Join(errs...)
 }

@@ -1,26 +1,26 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/sidestream/sidestream/sidecar/engine/exec"
 	"github.com/sidestream/sidestream/sidecar/engine/function"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
 	"github.com/sidestream/sidestream/sidecar/engine/serde"
+	"github.com/sidestream/sidestream/sidecar/engine/state"
 )
 
 // Config is what a Runtime needs of its surroundings.
@@ -53,10 +53,12 @@ type Config struct {
 type Runtime struct {
 	cfg   Config
 	log   *slog.Logger
-	db    *pebble.DB
+	disk  *state.Disk
 	admin *kadm.Client
 	raw   *kgo.Client // beneath admin
 	tv2   bool        // the brokers take transactions of version 2 (KIP-890)
+
+	dropped atomic.Int64 // problems
 
 	mu      sync.Mutex
 	queries map[string]*Query
@@ -71,57 +73,38 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	db, err := openState(cfg.StateDir)
+	dir := cfg.StateDir
+	if dir != "" {
+		dir = filepath.Join(dir, "state")
+	}
+	disk, err := state.OpenDisk(dir)
 	if err != nil {
 		return nil, err
 	}
-	r := &Runtime{cfg: cfg, log: cfg.Logger, db: db, queries: map[string]*Query{}}
-	if r.tv2, err = transactionsV2(ctx, cfg.Client); err != nil {
-		db.Close()
-		return nil, err
+	r := &Runtime{cfg: cfg, log: cfg.Logger, disk: disk, queries: map[string]*Query{}}
+	if err := r.connect(ctx); err != nil {
+		return nil, errors.Join(err, disk.Close())
 	}
-	// From version 6 on TxnOffsetCommit names topics by id; up to 4 it belongs to
-	// the older protocol, in which a producer announces the group first.
-	top := kversion.Stable()
-	top.SetMaxKeyVersion(int16(kmsg.TxnOffsetCommit), 4)
-	if r.tv2 {
-		top.SetMaxKeyVersion(int16(kmsg.TxnOffsetCommit), 5)
-	}
-	r.raw, err = kgo.NewClient(append(append([]kgo.Opt{}, cfg.Client...), kgo.MaxVersions(top), kgo.WithLogger(clientLog{r.log}))...)
-	if err != nil {
-		db.Close()
-		return nil, err
-	}
-	r.admin = kadm.NewClient(r.raw)
 	return r, nil
 }
 
-// openState opens the store of all queries. The write-ahead log is off: what a
-// crash takes from the store, the changelogs give back.
-func openState(dir string) (*pebble.DB, error) {
-	opts := &pebble.Options{
-		DisableWAL:                  true,
-		MemTableSize:                4 << 20,
-		MemTableStopWritesThreshold: 4,
-		Logger:                      quiet{},
+func (r *Runtime) connect(ctx context.Context) (err error) {
+	if r.tv2, err = transactionsV2(ctx, r.cfg.Client); err != nil {
+		return err
 	}
-	path := "state"
-	if dir == "" {
-		opts.FS = vfs.NewMem()
-	} else {
-		path = filepath.Join(dir, "state")
-		if err := os.MkdirAll(path, 0o755); err != nil {
-			return nil, fmt.Errorf("state directory %s: %w", path, err)
-		}
-	}
-	cache := pebble.NewCache(8 << 20)
-	defer cache.Unref()
-	opts.Cache = cache
-	db, err := pebble.Open(path, opts)
+	r.raw, err = kgo.NewClient(r.clientOptions(kgo.MaxBufferedRecords(maxProblems), kgo.ProducerLinger(50*time.Millisecond))...)
 	if err != nil {
-		return nil, fmt.Errorf("state directory %s: %w (remove it to rebuild the state from Kafka)", path, err)
+		return err
 	}
-	return db, nil
+	r.admin = kadm.NewClient(r.raw)
+	if r.cfg.ProcessingLog == "" {
+		return nil
+	}
+	if err := r.makeProcessingLog(ctx); err != nil {
+		r.raw.Close()
+		return err
+	}
+	return nil
 }
 
 // transactionsV2 asks the brokers for their transaction version.
@@ -148,6 +131,10 @@ func transactionsV2(ctx context.Context, opts []kgo.Opt) (bool, error) {
 // Close stops every query, committing what it has done, and the store.
 func (r *Runtime) Close() error {
 	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil
+	}
 	r.closed = true
 	queries := make([]*Query, 0, len(r.queries))
 	for _, q := range r.queries {
@@ -160,8 +147,26 @@ func (r *Runtime) Close() error {
 	for _, q := range queries {
 		<-q.done
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
+	r.raw.Flush(ctx) // problems on their way
 	r.raw.Close()
-	return errors.Join(r.db.Flush(), r.db.Close())
+	return r.disk.Close()
+}
+
+// Admin is a client of the cluster for who needs one beside the runtime.
+func (r *Runtime) Admin() *kadm.Client { return r.admin }
+
+// Queries are the persistent queries, by id.
+func (r *Runtime) Queries() []*Query {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]*Query, 0, len(r.queries))
+	for _, q := range r.queries {
+		out = append(out, q)
+	}
+	slices.SortFunc(out, func(a, b *Query) int { return cmp.Compare(a.id, b.id) })
+	return out
 }
 
 // Options of one query.
@@ -170,6 +175,9 @@ type Options struct {
 	FromEarliest bool
 	// Paused: the query waits for Resume.
 	Paused bool
+	// UntilEnd, for Push: end with what the topics held at the start (pull queries
+	// on streams).
+	UntilEnd bool
 	// AtLeastOnce writes without transactions.
 	AtLeastOnce bool
 	// CommitInterval overrides the runtime's.
@@ -226,25 +234,49 @@ func (r *Runtime) Stop(ctx context.Context, id string, forget bool) error {
 		return nil
 	}
 	q.cancel()
-	<-q.done
+	select {
+	case <-q.done:
+	case <-ctx.Done():
+		q.kill()
+		<-q.done
+	}
 	if !forget {
 		return nil
 	}
 	return q.forget(ctx)
 }
 
-type quiet struct{}
-
-func (quiet) Infof(string, ...any)  {}
-func (quiet) Errorf(string, ...any) {}
-func (quiet) Fatalf(format string, args ...any) {
-	panic(fmt.Sprintf("state store: "+format, args...))
+// Replace stops a query and starts a new plan in its place, which goes on with
+// the offsets and the state that the old one left (CREATE OR REPLACE). When the
+// new plan can't start, the old one runs again.
+func (r *Runtime) Replace(ctx context.Context, id string, p *plan.Query, o Options) (*Query, error) {
+	if p.ID != id {
+		return nil, fmt.Errorf("query %s can't be replaced by one called %s", id, p.ID)
+	}
+	old, ok := r.Query(id)
+	if !ok {
+		return nil, fmt.Errorf("query %s does not run", id)
+	}
+	if err := r.Stop(ctx, id, false); err != nil {
+		return nil, err
+	}
+	q, err := r.Start(ctx, p, o)
+	if err != nil {
+		if _, again := r.Start(ctx, old.plan, old.opts); again != nil {
+			err = errors.Join(err, again)
+		}
+		return nil, err
+	}
+	return q, nil
 }
 
 // clientLog passes the Kafka client's warnings on; its chatter is for debugging.
 type clientLog struct{ log *slog.Logger }
 
+// Level implements kgo.Logger.
 func (l clientLog) Level() kgo.LogLevel { return kgo.LogLevelWarn }
-func (l clientLog) Log(level kgo.LogLevel, msg string, kv ...any) {
+
+// Log implements kgo.Logger.
+func (l clientLog) Log(_ kgo.LogLevel, msg string, kv ...any) {
 	l.log.Log(context.Background(), slog.LevelDebug, "kafka client: "+msg, kv...)
 }

@@ -1,0 +1,155 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/sidestream/sidestream/sidecar/engine/exec"
+	"github.com/sidestream/sidestream/sidecar/engine/plan"
+	"github.com/sidestream/sidestream/sidecar/engine/state"
+)
+
+// cluster is what a life knows of its topics.
+type cluster struct {
+	leaders map[string][]int32 // by partition
+	ids     map[string]kadm.TopicID
+}
+
+// look asks the brokers for the topics' leaders.
+func look(ctx context.Context, admin *kadm.Client, topics map[string]int32) (*cluster, error) {
+	names := make([]string, 0, len(topics))
+	for t := range topics {
+		names = append(names, t)
+	}
+	c := &cluster{leaders: map[string][]int32{}, ids: map[string]kadm.TopicID{}}
+	if len(names) == 0 {
+		return c, nil
+	}
+	m, err := admin.Metadata(ctx, names...)
+	if err != nil {
+		return nil, fmt.Errorf("topics: %w", err)
+	}
+	for _, name := range names {
+		t, ok := m.Topics[name]
+		if !ok {
+			return nil, fmt.Errorf("Kafka topic %s does not exist", name)
+		}
+		if t.Err != nil {
+			return nil, fmt.Errorf("Kafka topic %s: %w", name, t.Err)
+		}
+		if n := int32(len(t.Partitions)); n < topics[name] {
+			return nil, fmt.Errorf("Kafka topic %s has %d partitions, it had %d when the query started", name, n, topics[name])
+		}
+		leaders := make([]int32, topics[name])
+		for i := range leaders {
+			p := t.Partitions[int32(i)]
+			if p.Leader < 0 {
+				return nil, fmt.Errorf("Kafka topic %s: partition %d has no leader: %w", name, i, p.Err)
+			}
+			leaders[i] = p.Leader
+		}
+		c.leaders[name], c.ids[name] = leaders, t.ID
+	}
+	return c, nil
+}
+
+// builder makes the tasks of a query.
+type builder struct {
+	q       *Query
+	cluster *cluster
+	memory  bool // repartition topics are kept in memory
+	sources map[topicPartition]*source
+	order   []*source
+	tasks   []*task
+	inside  map[string][]*queue // by repartition topic and partition, in memory
+}
+
+// env is what a task is given beside its stores.
+type env struct {
+	store func(t *task, s *plan.Store) (state.Store, error)
+	emit  func(t *task, o *exec.Output) error
+	row   func(r *exec.Row) error
+	log   func(p exec.Problem)
+}
+
+func (q *Query) build(c *cluster, memory bool, e env) (*builder, error) {
+	b := &builder{q: q, cluster: c, memory: memory, sources: map[topicPartition]*source{}, inside: map[string][]*queue{}}
+	for _, sub := range q.subs {
+		for p := range q.partitionsOf(sub) {
+			if err := b.task(sub, p, e); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return b, nil
+}
+
+func (b *builder) task(sub *plan.SubTopology, partition int32, e env) error {
+	t := &task{sub: sub, partition: partition}
+	var failed error
+	var err error
+	t.exec, err = exec.Build(sub, exec.Env{
+		Functions: b.q.rt.cfg.Functions,
+		Schemas:   b.q.rt.cfg.Schemas,
+		Config:    b.q.opts.Config,
+		Store: func(s *plan.Store) state.Store {
+			st, err := e.store(t, s)
+			if err != nil && failed == nil {
+				failed = err
+			}
+			return st
+		},
+		Emit:    func(o *exec.Output) error { return e.emit(t, o) },
+		EmitRow: e.row,
+		Log:     e.log,
+	})
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return err
+	}
+	all := exec.SingleTask(sub)
+	queues := map[topicPartition]*queue{}
+	for i, read := range sub.Reads {
+		topic := b.q.topicOf(read)
+		first, behind := partition, partition+1
+		if all {
+			first, behind = 0, b.q.topics[topic]
+		}
+		for p := first; p < behind && p < b.q.topics[topic]; p++ {
+			key := topicPartition{topic, p}
+			in := queues[key]
+			if in == nil {
+				in = b.queue(read, key)
+				queues[key] = in
+				t.queues = append(t.queues, in)
+			}
+			in.reads = append(in.reads, i)
+		}
+	}
+	b.tasks = append(b.tasks, t)
+	return nil
+}
+
+func (b *builder) queue(read plan.Node, key topicPartition) *queue {
+	if _, internal := read.(*plan.Repartition); internal && b.memory {
+		q := newQueue(nil)
+		list := b.inside[key.topic]
+		for int32(len(list)) <= key.partition {
+			list = append(list, nil)
+		}
+		list[key.partition] = q
+		b.inside[key.topic] = list
+		return q
+	}
+	s := b.sources[key]
+	if s == nil {
+		s = &source{topicPartition: key, leader: b.cluster.leaders[key.topic][key.partition]}
+		b.sources[key] = s
+		b.order = append(b.order, s)
+	}
+	return newQueue(s)
+}
