@@ -3,6 +3,7 @@ package transact
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -21,8 +22,11 @@ func (l *life) rebalance(c *kafka.Consumer, ev kafka.Event) error {
 			l.fault = fmt.Errorf("assign: %w", err)
 			return err
 		}
+		if err := l.holdBack(); err != nil {
+			l.fault = err
+			return err
+		}
 		l.r.m.partitions.Set(float64(len(l.tasks)))
-		l.r.setReady(true)
 	case kafka.RevokedPartitions:
 		l.r.setReady(false)
 		if l.batch != nil && l.fault == nil && !c.AssignmentLost() {
@@ -45,17 +49,20 @@ func (l *life) assign(parts []kafka.TopicPartition) error {
 		return nil
 	}
 	began := time.Now()
-	committed, err := l.committedOffsets(parts)
+	committed, ends, err := l.committedOffsets(parts)
 	if err != nil {
 		return err
 	}
 	for _, tp := range parts {
 		t := l.tasks[tp.Partition]
 		if t == nil {
-			t = &task{partition: tp.Partition, store: l.r.store, next: map[string]int64{}, overlay: map[string]change{}}
+			t = &task{partition: tp.Partition, store: l.r.store, next: map[string]int64{}, overlay: map[string]change{}, first: map[string]int64{}}
 			l.tasks[tp.Partition] = t
 		}
 		t.next[*tp.Topic] = committed[*tp.Topic][tp.Partition]
+		if end := ends[*tp.Topic][tp.Partition]; slices.Contains(l.r.cfg.First, *tp.Topic) && t.next[*tp.Topic] < end {
+			t.first[*tp.Topic] = end
+		}
 	}
 	for _, t := range l.tasks {
 		if len(t.next) != len(l.r.cfg.Inputs) {
@@ -72,8 +79,8 @@ func (l *life) assign(parts []kafka.TopicPartition) error {
 }
 
 // committedOffsets are where each input continues: behind what is committed, or
-// at the beginning.
-func (l *life) committedOffsets(parts []kafka.TopicPartition) (map[string]map[int32]int64, error) {
+// at the beginning. The second result are the inputs' ends.
+func (l *life) committedOffsets(parts []kafka.TopicPartition) (from, ends map[string]map[int32]int64, err error) {
 	var committed []kafka.TopicPartition
 	for began := time.Now(); ; {
 		var err error
@@ -82,20 +89,20 @@ func (l *life) committedOffsets(parts []kafka.TopicPartition) (map[string]map[in
 		}
 		var k kafka.Error
 		if l.ctx.Err() != nil || !errors.As(err, &k) || k.IsFatal() {
-			return nil, fmt.Errorf("committed offsets: %w", err)
+			return nil, nil, fmt.Errorf("committed offsets: %w", err)
 		}
 		if time.Since(began) > 2*transactionTimeout {
-			return nil, fmt.Errorf("committed offsets: %w", err)
+			return nil, nil, fmt.Errorf("committed offsets: %w", err)
 		}
 		l.r.log.Info("waiting for committed offsets (the last owner's transaction may be open)", "error", err)
 	}
 	low, err := l.offsets(parts, kafka.EarliestOffsetSpec)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	high, err := l.offsets(parts, kafka.LatestOffsetSpec)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out := map[string]map[int32]int64{}
 	for _, tp := range committed {
@@ -118,7 +125,7 @@ func (l *life) committedOffsets(parts []kafka.TopicPartition) (map[string]map[in
 		}
 		out[topic][tp.Partition] = offset
 	}
-	return out, nil
+	return out, high, nil
 }
 
 // offsets asks for the first or the end offset of partitions, open
@@ -164,4 +171,60 @@ func (l *life) positions() []kafka.TopicPartition {
 		}
 	}
 	return out
+}
+
+// holdBack pauses the inputs that wait for those of Config.First.
+func (l *life) holdBack() error {
+	var wait []kafka.TopicPartition
+	for _, t := range l.tasks {
+		if len(t.first) > 0 {
+			wait = append(wait, l.later(t)...)
+		}
+	}
+	if l.settled = len(wait) == 0; l.settled {
+		l.r.setReady(true)
+		return nil
+	}
+	if err := l.consumer.Pause(wait); err != nil {
+		return fmt.Errorf("pause: %w", err)
+	}
+	return nil
+}
+
+// later are a task's inputs that are not in Config.First.
+func (l *life) later(t *task) []kafka.TopicPartition {
+	var out []kafka.TopicPartition
+	for input := range t.next {
+		if !slices.Contains(l.r.cfg.First, input) {
+			out = append(out, kafka.TopicPartition{Topic: &input, Partition: t.partition})
+		}
+	}
+	return out
+}
+
+// caughtUp takes notice that everything before at has been processed.
+func (l *life) caughtUp(at kafka.TopicPartition) error {
+	t := l.tasks[at.Partition]
+	if t == nil || len(t.first) == 0 {
+		return nil
+	}
+	if end, ok := t.first[*at.Topic]; !ok || int64(at.Offset) < end {
+		return nil
+	}
+	delete(t.first, *at.Topic)
+	if len(t.first) > 0 {
+		return nil
+	}
+	if wait := l.later(t); len(wait) > 0 {
+		if err := l.consumer.Resume(wait); err != nil {
+			return fmt.Errorf("resume: %w", err)
+		}
+	}
+	for _, t := range l.tasks {
+		if len(t.first) > 0 {
+			return nil
+		}
+	}
+	l.r.setReady(true)
+	return nil
 }

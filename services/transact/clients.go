@@ -56,6 +56,7 @@ func (r *Runner) newConsumer(logs chan kafka.LogEvent) (*kafka.Consumer, error) 
 	m["auto.offset.reset"] = "earliest"
 	m["fetch.wait.max.ms"] = 250
 	m["fetch.queue.backoff.ms"] = 1
+	m["enable.partition.eof"] = len(r.cfg.First) > 0
 	m["queued.min.messages"] = 10_000
 	m["queued.max.messages.kbytes"] = 8 * 1024
 	m["go.events.channel.size"] = 1

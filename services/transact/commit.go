@@ -25,6 +25,10 @@ func (l *life) commit() error {
 	l.aborts++
 	l.r.m.aborts.Inc()
 	l.r.log.Warn("transaction aborted; its records will be processed again", "error", err, "records", b.count)
+	if !l.settled {
+		// Beginning anew holds the other inputs back once more.
+		return fmt.Errorf("while the first inputs were read: %w", err)
+	}
 	if l.aborts > 10 {
 		return fmt.Errorf("ten transactions in a row failed, the last one: %w", err)
 	}
@@ -128,6 +132,7 @@ func (l *life) produce(r *Record) error {
 // committed takes the transaction's effects over into the store.
 func (l *life) committed(b *batch, took time.Duration) error {
 	now := time.Now()
+	l.settled = l.settled || l.r.Ready()
 	l.r.m.commits.Inc()
 	l.r.m.commitTime.Observe(took.Seconds())
 	l.r.m.outputs.Add(float64(len(b.outputs)))

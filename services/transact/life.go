@@ -36,6 +36,7 @@ type life struct {
 	produced  int64          // records given to the producer
 	reports   atomic.Int64   // delivery reports that came
 	reported  chan struct{}  // wakes who waits for them
+	settled   bool // what Config.First held back for is processed and committed
 	nextTick  time.Time
 	aborts    int         // in a row
 	fault     error       // of a rebalance; ends the life
@@ -49,6 +50,7 @@ type task struct {
 	store     *store
 	next      map[string]int64  // by input: the first offset not committed
 	overlay   map[string]change // the state's changes that are not committed
+	first     map[string]int64  // by input of Config.First that isn't read up to there yet
 	base      int64             // changelog offset up to which the store was restored
 }
 
@@ -228,7 +230,13 @@ func (l *life) handle(ev kafka.Event) error {
 	switch e := ev.(type) {
 	case *kafka.Message:
 		l.brokerOut.Store(false)
-		return l.process(e)
+		if err := l.process(e); err != nil {
+			return err
+		}
+		e.TopicPartition.Offset++
+		return l.caughtUp(e.TopicPartition)
+	case kafka.PartitionEOF:
+		return l.caughtUp(kafka.TopicPartition(e))
 	case kafka.Error:
 		switch {
 		case e.IsFatal():

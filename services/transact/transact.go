@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -71,6 +72,11 @@ type Config struct {
 	Brokers string
 	// Inputs are the topics to read. All have the same number of partitions.
 	Inputs []string
+	// First are those of the Inputs that are read first: when a partition is
+	// taken over, its other inputs wait until these have been processed up to
+	// the end that they had then. It is for tables that the rest is looked up
+	// in. Afterwards all inputs are read as they come.
+	First []string
 	// Changelog is the compacted topic that holds the state, with as many
 	// partitions as the inputs. Without it the processor has no state.
 	Changelog string
@@ -114,6 +120,11 @@ func (c *Config) complete() error {
 		return errors.New("transact: Config.Brokers is empty; give host:port of a Kafka broker")
 	case len(c.Inputs) == 0:
 		return errors.New("transact: Config.Inputs is empty; name at least one topic")
+	}
+	for _, f := range c.First {
+		if !slices.Contains(c.Inputs, f) {
+			return fmt.Errorf("transact: %s is in Config.First but not in Config.Inputs", f)
+		}
 	}
 	if c.TickEvery <= 0 {
 		c.TickEvery = time.Second

@@ -258,6 +258,34 @@ func TestTick(t *testing.T) {
 	require.Empty(t, transacttest.Latest(b.Committed("counter-state")))
 }
 
+func TestFirstInputsAreReadFirst(t *testing.T) {
+	b := newBroker(t)
+	b.Topic("table", partitions)
+	b.PutAll(inputs(0, 2000))
+	for i := range 7 {
+		b.Put("table", fmt.Sprintf("k%d", i), "here")
+	}
+	cfg := config(b.Addr)
+	cfg.Inputs, cfg.First = []string{"in", "table"}, []string{"table"}
+	p := transact.ProcessorFunc(func(tx *transact.Tx, r transact.Record) error {
+		if r.Topic == "table" {
+			tx.State().Put(r.Key, r.Value)
+			return nil
+		}
+		v, _ := tx.State().Get(r.Key)
+		tx.Emit(transact.Record{Topic: "out", Key: r.Key, Value: v})
+		return nil
+	})
+	for round := 1; round <= 2; round++ {
+		_, stop := start(t, cfg, p)
+		for _, r := range b.WaitCount("out", 2000*round) {
+			require.Equal(t, "here", string(r.Value))
+		}
+		require.NoError(t, stop())
+		b.PutAll(inputs(0, 2000))
+	}
+}
+
 func TestStartErrorsAreClear(t *testing.T) {
 	b := newBroker(t)
 	b.Topic("narrow", 1)
