@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// Topics of the service.
+const (
+	ordersTopic      = "orders"            // written by lifecycle.go alone
+	requestsTopic    = "order-requests"    // written by requests.go, and by lifecycle.go for aliases
+	outcomesTopic    = "order-outcomes"    // written by lifecycle.go
+	stateTopic       = "orders-state"      // changelog of lifecycle.go
+	validationsTopic = "order-validations" // read
+	verdictsTopic    = "order-verdicts"    // read
+)
+
+// clientConfig is what all of the service's own Kafka clients share.
+func clientConfig(brokers string) kafka.ConfigMap {
+	return kafka.ConfigMap{
+		"bootstrap.servers":        brokers,
+		"client.id":                "orders",
+		"enable.metrics.push":      false, // no broker of ours asks for it, and it logs
+		"reconnect.backoff.ms":     50,
+		"reconnect.backoff.max.ms": 500,
+		"socket.keepalive.enable":  true,
+		"go.logs.channel.enable":   true,
+	}
+}
+
+// consumerConfig reads what is committed, as soon as it is there, without a
+// group.
+func consumerConfig(brokers string) kafka.ConfigMap {
+	cfg := clientConfig(brokers)
+	for k, v := range map[string]any{
+		"group.id":                 "orders-unused", // the client wants one; nothing is committed and no group joined
+		"enable.auto.commit":       false,
+		"enable.auto.offset.store": false,
+		"auto.offset.reset":        "latest",
+		"isolation.level":          "read_committed",
+		"fetch.min.bytes":          1,
+		"fetch.wait.max.ms":        500,
+		"fetch.queue.backoff.ms":   5,
+		"fetch.error.backoff.ms":   50,
+	} {
+		cfg[k] = v
+	}
+	return cfg
+}
+
+// forwardLogs passes on the client's log until the client closes it.
+func forwardLogs(logs chan kafka.LogEvent, log *slog.Logger) {
+	go func() {
+		for e := range logs {
+			level := slog.LevelDebug
+			if e.Level <= 4 { // syslog's warning and worse
+				level = slog.LevelWarn
+			}
+			log.Log(context.Background(), level, "kafka client: "+e.Message, "client", e.Name, "tag", e.Tag)
+		}
+	}()
+}
+
+// checkTopics asks the broker, for at most the given time, whether it has all
+// topics of the service with one number of partitions, and returns that.
+func checkTopics(brokers string, within time.Duration) (partitions int, err error) {
+	cfg := clientConfig(brokers)
+	delete(cfg, "go.logs.channel.enable") // an admin client has none
+	cfg["log_level"] = 0                  // its failure is told by the error below
+	admin, err := kafka.NewAdminClient(&cfg)
+	if err != nil {
+		return 0, fmt.Errorf("kafka client: %w", err)
+	}
+	defer admin.Close()
+	md, err := admin.GetMetadata(nil, true, int(within.Milliseconds()))
+	if err != nil {
+		return 0, fmt.Errorf("no Kafka broker at %s within %v (KAFKA_BOOTSTRAP_SERVERS): %w", brokers, within, err)
+	}
+	wanted := []string{ordersTopic, requestsTopic, outcomesTopic, stateTopic, validationsTopic, verdictsTopic}
+	var missing []string
+	for _, t := range wanted {
+		if len(md.Topics[t].Partitions) == 0 {
+			missing = append(missing, t)
+		}
+	}
+	if len(missing) > 0 {
+		return 0, fmt.Errorf("the broker at %s has no topic %s: make the topics of ksql/topics.yaml first", brokers, strings.Join(missing, ", "))
+	}
+	partitions = len(md.Topics[ordersTopic].Partitions)
+	for _, t := range slices.Concat(wanted[1:2], wanted[3:]) {
+		if n := len(md.Topics[t].Partitions); n != partitions {
+			return 0, fmt.Errorf("topic %s has %d partitions and %s has %d: an order must be in the same partition of both, so give them the same number",
+				t, n, ordersTopic, partitions)
+		}
+	}
+	return partitions, nil
+}

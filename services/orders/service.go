@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/sidestream/sidestream/services/internal/web"
+	"github.com/sidestream/sidestream/services/transact"
+	"github.com/sidestream/sidestream/sidecar/client"
+)
+
+// service is the running program. It starts in the order below and stops in
+// the reverse: no more requests, then no more decisions, then the clients.
+type service struct {
+	server   *web.Server
+	requests *requests
+	tail     *tail
+	runner   *transact.Runner
+}
+
+// run serves until ctx is done. An error at start says what is in the way.
+func run(ctx context.Context, s settings, log *slog.Logger) error {
+	svc, err := start(s, log)
+	if err != nil {
+		return err
+	}
+	return svc.run(ctx)
+}
+
+// start opens the address and the Kafka clients.
+func start(s settings, log *slog.Logger) (*service, error) {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	posted := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orders_posted_total",
+		Help: "Orders posted here, by outcome: created, same, conflict, key-conflict, unknown."}, []string{"outcome"})
+	decided := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "orders_decision_seconds",
+		Help:    "Time from an order's CREATED to its final state, of the orders of all replicas as seen by this one.",
+		Buckets: prometheus.ExponentialBuckets(0.002, 2, 16)})
+	rec := newRecent(s.recent)
+	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "orders_waiting",
+		Help: "Requests that wait for an order now."}, func() float64 { return float64(rec.waiting()) })
+	reg.MustRegister(posted, decided, waiting)
+
+	sidecar, err := client.New(s.sidecar, client.WithTimeout(0))
+	if err != nil {
+		return nil, fmt.Errorf("SIDECAR_URL: %w", err)
+	}
+	health := &web.Health{}
+	router := web.NewRouter()
+	svc := &service{server: &web.Server{Handler: router, Health: health, Log: log, DrainDelay: s.drainDelay}}
+	if err := svc.server.Listen(s.httpAddr); err != nil {
+		return nil, err
+	}
+	if _, err := checkTopics(s.brokers, s.startTime); err != nil {
+		return nil, err
+	}
+	svc.runner, err = transact.New(transact.Config{
+		Name: "orders", Brokers: s.brokers, Inputs: inputs, Changelog: stateTopic,
+		StateDir: s.stateDir, InstanceID: s.instance, TickEvery: min(time.Second, s.deadline/4+time.Millisecond),
+		StartTimeout: s.startTime, Logger: log, Registerer: reg,
+	}, newLifecycle(s.checks, s.deadline))
+	if err != nil {
+		return nil, err
+	}
+	if svc.requests, err = newRequests(s.brokers, requestsTopic, s.postTime, log); err != nil {
+		return nil, err
+	}
+	svc.tail, err = startTail(s.brokers, rec, svc.requests,
+		func(d time.Duration) { decided.Observe(d.Seconds()) }, s.startTime, log)
+	if err != nil {
+		svc.requests.close()
+		return nil, err
+	}
+
+	a := &api{
+		requests: svc.requests, recent: rec, view: &view{sidecar}, brokers: s.brokers, away: svc.tail.away.Load,
+		postTime: s.postTime, readTime: s.readTime, heartbeat: 15 * time.Second, log: log, posted: posted,
+	}
+	svc.route(router, a, health, sidecar, reg, log)
+	return svc, nil
+}
+
+func (svc *service) route(router *mux.Router, a *api, health *web.Health, sidecar *client.Client, reg *prometheus.Registry, log *slog.Logger) {
+	health.Check("kafka", func(context.Context) error { return svc.requests.ping(1500 * time.Millisecond) })
+	health.Check("lifecycle", func(context.Context) error {
+		if !svc.runner.Ready() {
+			return errors.New("the partitions are not assigned, or their state is not restored yet")
+		}
+		return nil
+	})
+	health.Check("view", func(ctx context.Context) error {
+		_, err := sidecar.Pull(ctx, `SELECT id FROM orders_view WHERE id = ?;`, "~readyz")
+		return err
+	})
+	router.Use(web.Metrics(reg), web.Recover(log))
+	health.Route(router)
+	router.Handle("/metrics", web.MetricsHandler(reg)).Methods(http.MethodGet, http.MethodHead)
+	a.routes(router)
+}
+
+// run serves until ctx is done or a part fails.
+func (svc *service) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// The lifecycle works on until the last request has its answer.
+	lifecycle, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	done := make(chan error, 1)
+	go func() {
+		err := svc.runner.Run(lifecycle)
+		if err != nil {
+			cancel(err)
+		}
+		done <- err
+	}()
+	err := svc.server.Serve(ctx)
+	stop()
+	err = errors.Join(err, <-done)
+	err = errors.Join(err, svc.tail.close())
+	svc.requests.close()
+	return err
+}
