@@ -100,7 +100,7 @@ func (q *Query) born(ctx context.Context) (*life, error) {
 	}
 	l.admin = kadm.NewClient(l.client)
 	l.batch = q.rt.disk.Batch()
-	c, err := look(ctx, l.admin, q.topics)
+	c, err := look(ctx, l.client, q.topics)
 	if err != nil {
 		return l, err
 	}

@@ -103,6 +103,9 @@ func (q *Query) RestoreProgress() (done, total int64) {
 	return q.restored.Load(), q.toRestore.Load()
 }
 
+// RestoreDone tells that the query's state is what was committed.
+func (q *Query) RestoreDone() bool { return q.ready.Load() }
+
 func (q *Query) setState(s State, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -212,16 +215,16 @@ func (q *Query) size(ctx context.Context) error {
 	if s, ok := q.plan.Root.(*plan.Sink); ok {
 		external = append(external, s.Topic)
 	}
-	known, err := q.rt.admin.ListTopics(ctx, external...)
+	known, err := describe(ctx, q.rt.raw, external)
 	if err != nil {
-		return fmt.Errorf("query %s: topics: %w", q.id, err)
+		return fmt.Errorf("query %s: %w", q.id, err)
 	}
 	for _, t := range external {
 		d, ok := known[t]
-		if !ok || d.Err != nil {
+		if !ok {
 			return fmt.Errorf("query %s: Kafka topic %s does not exist", q.id, t)
 		}
-		q.topics[t] = int32(len(d.Partitions))
+		q.topics[t] = int32(len(d.leaders))
 	}
 	return q.sizeRepartitions()
 }
@@ -377,22 +380,12 @@ func (q *Query) createInternal(ctx context.Context) error {
 // existing tells which topics there are, and checks their partitions.
 func (q *Query) existing(ctx context.Context, names []string) (map[string]bool, error) {
 	out := map[string]bool{}
-	if len(names) == 0 {
-		return out, nil
-	}
-	list, err := q.rt.admin.ListTopics(ctx, names...)
+	list, err := describe(ctx, q.rt.raw, names)
 	if err != nil {
-		return nil, fmt.Errorf("query %s: topics: %w", q.id, err)
+		return nil, fmt.Errorf("query %s: %w", q.id, err)
 	}
-	for _, name := range names {
-		t, ok := list[name]
-		if !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
-			continue
-		}
-		if t.Err != nil {
-			return nil, fmt.Errorf("query %s: topic %s: %w", q.id, name, t.Err)
-		}
-		if n := int32(len(t.Partitions)); n != q.topics[name] {
+	for name, t := range list {
+		if n := int32(len(t.leaders)); n != q.topics[name] {
 			return nil, fmt.Errorf("query %s: internal topic %s has %d partitions, the query needs %d", q.id, name, n, q.topics[name])
 		}
 		out[name] = true

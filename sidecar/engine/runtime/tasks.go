@@ -1,59 +1,10 @@
 package runtime
 
 import (
-	"context"
-	"fmt"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-
 	"github.com/sidestream/sidestream/sidecar/engine/exec"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
 	"github.com/sidestream/sidestream/sidecar/engine/state"
 )
-
-// cluster is what a life knows of its topics.
-type cluster struct {
-	leaders map[string][]int32 // by partition
-	ids     map[string]kadm.TopicID
-}
-
-// look asks the brokers for the topics' leaders.
-func look(ctx context.Context, admin *kadm.Client, topics map[string]int32) (*cluster, error) {
-	names := make([]string, 0, len(topics))
-	for t := range topics {
-		names = append(names, t)
-	}
-	c := &cluster{leaders: map[string][]int32{}, ids: map[string]kadm.TopicID{}}
-	if len(names) == 0 {
-		return c, nil
-	}
-	m, err := admin.Metadata(ctx, names...)
-	if err != nil {
-		return nil, fmt.Errorf("topics: %w", err)
-	}
-	for _, name := range names {
-		t, ok := m.Topics[name]
-		if !ok {
-			return nil, fmt.Errorf("Kafka topic %s does not exist", name)
-		}
-		if t.Err != nil {
-			return nil, fmt.Errorf("Kafka topic %s: %w", name, t.Err)
-		}
-		if n := int32(len(t.Partitions)); n < topics[name] {
-			return nil, fmt.Errorf("Kafka topic %s has %d partitions, it had %d when the query started", name, n, topics[name])
-		}
-		leaders := make([]int32, topics[name])
-		for i := range leaders {
-			p := t.Partitions[int32(i)]
-			if p.Leader < 0 {
-				return nil, fmt.Errorf("Kafka topic %s: partition %d has no leader: %w", name, i, p.Err)
-			}
-			leaders[i] = p.Leader
-		}
-		c.leaders[name], c.ids[name] = leaders, t.ID
-	}
-	return c, nil
-}
 
 // builder makes the tasks of a query.
 type builder struct {

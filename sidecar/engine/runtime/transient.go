@@ -21,6 +21,14 @@ import (
 // It ends when ctx does (nil), when fn returns an error (that error), or, with
 // Options.UntilEnd, when all that the topics held at the start has been read.
 func (r *Runtime) Push(ctx context.Context, p *plan.Query, o Options, fn func(row *exec.Row) error) error {
+	err := r.push(ctx, p, o, fn)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (r *Runtime) push(ctx context.Context, p *plan.Query, o Options, fn func(row *exec.Row) error) error {
 	q := newQuery(r, p, o)
 	defer q.cancel()
 	defer q.kill()
@@ -41,7 +49,7 @@ func (r *Runtime) Push(ctx context.Context, p *plan.Query, o Options, fn func(ro
 			}
 		}
 	}
-	c, err := look(ctx, admin, outside)
+	c, err := look(ctx, client, outside)
 	if err != nil {
 		return err
 	}
@@ -58,11 +66,7 @@ func (r *Runtime) Push(ctx context.Context, p *plan.Query, o Options, fn func(ro
 	if err := t.position(ctx, admin, outside); err != nil {
 		return err
 	}
-	err = t.run(ctx, client)
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
+	return t.run(ctx, client)
 }
 
 // transient is a query that belongs to whoever asked it.
