@@ -1,0 +1,394 @@
+package dev
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sidestream/sidestream/sidecar/client"
+	"github.com/sidestream/sidestream/sidecar/deploy"
+)
+
+// Options of New.
+type Options struct {
+	// Dir holds data, state and logs.
+	Dir string
+	// Fresh forgets what Dir holds.
+	Fresh bool
+	// Bin is the folder of the services' programs; "": they are built first.
+	Bin string
+	// Self is this program, which is the broker and the sidecars too.
+	Self string
+	// Variables for the SQL, before variables.yaml.
+	Variables map[string]string
+	Screen    *Screen
+}
+
+// System is everything that runs.
+type System struct {
+	cfg    *Config
+	opts   Options
+	screen *Screen
+	lock   *flock.Flock
+
+	broker   *process
+	sidecars []*process
+	programs []*process
+	applying sync.Mutex // the SQL, by one at a time
+}
+
+// New prepares a system: the directory is locked, every address is free and the
+// SQL can be read, or the error says why not. Nothing runs yet.
+func New(ctx context.Context, cfg *Config, opts Options) (*System, error) {
+	s := &System{cfg: cfg, opts: opts, screen: opts.Screen}
+	for _, svc := range cfg.Services {
+		if svc.SQL == "" {
+			continue
+		}
+		if _, err := s.folder(svc); err != nil {
+			return nil, err
+		}
+	}
+	if err := cfg.checkPorts(); err != nil {
+		return nil, err
+	}
+	if err := s.openDir(); err != nil {
+		return nil, err
+	}
+	if err := s.build(ctx); err != nil {
+		s.lock.Unlock()
+		return nil, err
+	}
+	s.plan()
+	return s, nil
+}
+
+func (s *System) openDir() error {
+	abs, err := filepath.Abs(s.opts.Dir)
+	if err != nil {
+		return err
+	}
+	s.opts.Dir = abs
+	if err := os.MkdirAll(abs, 0o755); err != nil {
+		return err
+	}
+	path := filepath.Join(abs, ".lock")
+	s.lock = flock.New(path)
+	ok, err := s.lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("%s can't be locked: %w", abs, err)
+	}
+	if !ok {
+		pid, _ := os.ReadFile(path)
+		return fmt.Errorf("%s is in use by another `sidestream dev` (pid %s): stop it, or give another --dir", abs, strings.TrimSpace(string(pid)))
+	}
+	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		return err
+	}
+	if s.opts.Fresh {
+		for _, name := range []string{"broker", "state", "logs"} {
+			if err := os.RemoveAll(filepath.Join(abs, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// build makes the services' programs where no folder has them.
+func (s *System) build(ctx context.Context) error {
+	if s.opts.Bin != "" {
+		abs, err := filepath.Abs(s.opts.Bin)
+		if err != nil {
+			return err
+		}
+		s.opts.Bin = abs
+		for _, svc := range s.cfg.Services {
+			if svc.Program == "" {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(abs, filepath.Base(svc.Program))); err != nil {
+				return fmt.Errorf("%w; `make build` makes it, and so does sidestream dev without --bin", err)
+			}
+		}
+		return nil
+	}
+	s.opts.Bin = filepath.Join(s.opts.Dir, "bin")
+	args := []string{"build", "-o", s.opts.Bin + string(filepath.Separator)}
+	for _, svc := range s.cfg.Services {
+		if svc.Program != "" {
+			args = append(args, svc.Program)
+		}
+	}
+	if len(args) == 3 {
+		return nil
+	}
+	s.screen.Say("building the services' programs")
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = s.cfg.Root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// plan describes the processes.
+func (s *System) plan() {
+	s.broker = s.process("broker", s.opts.Self, []string{"broker", "--listen", s.cfg.Broker, "--data-dir", filepath.Join(s.opts.Dir, "broker")}, nil, s.pingBroker)
+	for _, svc := range s.cfg.Services {
+		if svc.SQL == "" {
+			continue
+		}
+		s.sidecars = append(s.sidecars, s.process(svc.Name+"-sidecar", s.opts.Self, []string{
+			"serve", "--service-id", svc.Name + "_", "--bootstrap", s.cfg.Broker, "--listen", svc.Sidecar,
+			"--state-dir", filepath.Join(s.opts.Dir, "state", svc.Name+"-sidecar"),
+		}, nil, answers("http://"+svc.Sidecar+"/healthcheck")))
+	}
+	for _, svc := range s.cfg.Services {
+		if svc.Program == "" {
+			continue
+		}
+		env := []string{
+			"KAFKA_BOOTSTRAP_SERVERS=" + s.cfg.Broker, "HTTP_ADDR=" + svc.HTTP, "INSTANCE_ID=" + svc.Name,
+			"STATE_DIR=" + filepath.Join(s.opts.Dir, "state", svc.Name),
+		}
+		if svc.Sidecar != "" {
+			env = append(env, "SIDECAR_URL=http://"+svc.Sidecar)
+		}
+		for k, v := range svc.Env {
+			env = append(env, k+"="+v)
+		}
+		s.programs = append(s.programs, s.process(svc.Name, filepath.Join(s.opts.Bin, filepath.Base(svc.Program)), nil, env, answers("http://"+svc.HTTP+"/readyz")))
+	}
+}
+
+func (s *System) process(name, program string, args, env []string, ready func(context.Context) error) *process {
+	return &process{name: name, argv: append([]string{program}, args...), env: env, dir: s.cfg.Root, ready: ready,
+		log: filepath.Join(s.opts.Dir, "logs", name+".log"), say: func(text string) { s.screen.Say("%s", text) }}
+}
+
+func (s *System) pingBroker(ctx context.Context) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(s.cfg.Broker))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	return cl.Ping(ctx)
+}
+
+// answers asks a URL for a 200.
+func answers(url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, 2000))
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s answers %d: %s", url, resp.StatusCode, strings.TrimSpace(string(body)))
+		}
+		return nil
+	}
+}
+
+// Start brings everything up, in order, and says how far it is.
+func (s *System) Start(ctx context.Context) error {
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	if err := s.bring(ctx, "broker", s.cfg.Broker, s.broker); err != nil {
+		return err
+	}
+	topics, err := deploy.LoadTopics(s.cfg.path(s.cfg.Topics))
+	if err != nil {
+		return err
+	}
+	states, err := deploy.ApplyTopics(ctx, []string{s.cfg.Broker}, topics, true)
+	if err != nil {
+		return err
+	}
+	made := 0
+	for _, t := range states {
+		if t.State == "created" {
+			made++
+		}
+	}
+	s.screen.Say("✓ %d topics, %d of them new", len(states), made)
+	if err := s.bring(ctx, "sidecars", addresses(s.cfg, true), s.sidecars...); err != nil {
+		return err
+	}
+	if err := s.applyAll(ctx); err != nil {
+		return err
+	}
+	if err := s.bring(ctx, "programs", addresses(s.cfg, false), s.programs...); err != nil {
+		return err
+	}
+	s.screen.Say("ready after %v; logs are in %s", time.Since(begin).Round(time.Millisecond), filepath.Join(s.opts.Dir, "logs"))
+	return nil
+}
+
+// bring starts processes at once and waits for all of them.
+func (s *System) bring(ctx context.Context, what, where string, ps ...*process) error {
+	begin := time.Now()
+	for _, p := range ps {
+		if err := p.start(); err != nil {
+			return err
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, p := range ps {
+		g.Go(func() error { return p.wait(ctx) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	s.screen.Say("✓ %s (%s) after %v", what, where, time.Since(begin).Round(time.Millisecond))
+	return nil
+}
+
+func addresses(cfg *Config, sidecars bool) string {
+	var out []string
+	for _, svc := range cfg.Services {
+		addr := svc.HTTP
+		if sidecars {
+			addr = svc.Sidecar
+		}
+		if addr != "" {
+			out = append(out, svc.Name+" "+addr)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func (s *System) applyAll(ctx context.Context) error {
+	begin := time.Now()
+	total, done := 0, 0
+	for _, svc := range s.cfg.Services {
+		if svc.SQL == "" {
+			continue
+		}
+		result, err := s.apply(ctx, svc)
+		if err != nil {
+			return err
+		}
+		for _, c := range result.Changes {
+			total++
+			if c.Action != deploy.Same {
+				done++
+			}
+		}
+	}
+	s.screen.Say("✓ SQL: %d statements, %d of them new or changed, after %v", total, done, time.Since(begin).Round(time.Millisecond))
+	return nil
+}
+
+func (s *System) folder(svc Service) (*deploy.Folder, error) {
+	dir := svc.SQL
+	if wd, err := os.Getwd(); err != nil || wd != s.cfg.Root {
+		dir = s.cfg.path(svc.SQL) // else messages have the short path
+	}
+	vars, err := deploy.Variables(dir, s.opts.Variables)
+	if err != nil {
+		return nil, err
+	}
+	return deploy.LoadFolder(dir, vars)
+}
+
+// apply brings a service's folder onto its sidecar.
+func (s *System) apply(ctx context.Context, svc Service) (*deploy.Result, error) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	f, err := s.folder(svc)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	c, err := client.New("http://" + svc.Sidecar)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	info, err := deploy.WaitReady(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	ledger, err := deploy.OpenLedger(ctx, []string{s.cfg.Broker}, info.ServiceID)
+	if err != nil {
+		return nil, err
+	}
+	defer ledger.Close()
+	return deploy.Apply(ctx, c, f, deploy.Options{Ledger: ledger, Rebuild: true})
+}
+
+// Run watches the SQL and shows the table until ctx ends.
+func (s *System) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	o := newObserver()
+	g.Go(func() error { return s.watch(ctx) })
+	g.Go(func() error { return o.run(ctx, s.cfg.Broker) })
+	g.Go(func() error {
+		tick := time.NewTicker(500 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				s.screen.Table(nil)
+				return nil
+			case now := <-tick.C:
+				s.screen.Table([]string{o.line(now), s.line()})
+			}
+		}
+	})
+	return g.Wait()
+}
+
+// line is the processes as one line of text.
+func (s *System) line() string {
+	var parts []string
+	for _, p := range s.all() {
+		pid, restarts := p.state()
+		switch {
+		case pid == 0:
+			parts = append(parts, p.name+" down")
+		case restarts > 0:
+			parts = append(parts, fmt.Sprintf("%s up (restarted %d×)", p.name, restarts))
+		default:
+			parts = append(parts, p.name+" up")
+		}
+	}
+	return strings.Join(parts, "  ")
+}
+
+func (s *System) all() []*process {
+	return append(append([]*process{s.broker}, s.sidecars...), s.programs...)
+}
+
+// Stop ends everything, programs first and the broker last, and waits for it.
+func (s *System) Stop() {
+	for _, ps := range [][]*process{s.programs, s.sidecars, {s.broker}} {
+		var wg sync.WaitGroup
+		for _, p := range ps {
+			wg.Go(p.halt)
+		}
+		wg.Wait()
+	}
+	s.lock.Unlock()
+}

@@ -1,0 +1,175 @@
+package shop
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sidestream/sidestream/sidecar/cmd/sidestream/internal/feed"
+)
+
+// Options of Run.
+type Options struct {
+	API    string // base URL of the orders API
+	Broker string
+	Seed   uint64
+	Orders int
+	// Say shows lines.
+	Say func(format string, args ...any)
+}
+
+// settle is how long orders may take to their final states: those whose check
+// stays away end after a minute.
+const settle = 90 * time.Second
+
+// Run loads the shop, places orders of every kind, and reports. What doesn't add
+// up is the error.
+func Run(ctx context.Context, o Options) error {
+	list := orders(o.Seed, o.Orders)
+	if err := load(ctx, o, len(list)); err != nil {
+		return err
+	}
+	o.Say("the shop has %d products and %d customers; placing %d orders (seed %d)", len(products), len(list), len(list), o.Seed)
+	begin := time.Now()
+	if err := place(ctx, o, list); err != nil {
+		return err
+	}
+	placed := time.Since(begin)
+	o.Say("%d orders placed in %v", len(list), placed.Round(time.Millisecond))
+	books, err := Settle(ctx, o.Broker, settle, nil)
+	if err != nil {
+		return err
+	}
+	report, faults := judge(books, list)
+	o.Say("%s", report)
+	faults = append(faults, books.Faults()...)
+	if len(faults) == 0 {
+		o.Say("the books add up: each of %d orders has one final state, reserved stock is what the VALIDATED orders hold, and nothing is oversold", len(books.orders))
+		return nil
+	}
+	more := ""
+	if len(faults) > 20 {
+		more = fmt.Sprintf("\n  and %d more", len(faults)-20)
+		faults = faults[:20]
+	}
+	return fmt.Errorf("the books don't add up:\n  %s%s", strings.Join(faults, "\n  "), more)
+}
+
+// load writes customers and stock as their owners would.
+func load(ctx context.Context, o Options, customers int) error {
+	rng := rand.New(rand.NewPCG(o.Seed, 2))
+	var lines strings.Builder
+	for i := range customers {
+		lines.WriteString(customer(firstCustomer+i, rng) + "\n")
+	}
+	if err := put(ctx, o.Broker, feed.Customers, lines.String()); err != nil {
+		return err
+	}
+	lines.Reset()
+	for _, p := range products {
+		fmt.Fprintf(&lines, "{\"product\":%q,\"stock\":%d}\n", p.name, p.stock)
+	}
+	return put(ctx, o.Broker, feed.Stock, lines.String())
+}
+
+func put(ctx context.Context, broker string, kind feed.Kind, lines string) error {
+	var failed error
+	bad := func(e feed.RowError) {
+		if failed == nil {
+			failed = fmt.Errorf("loading %s: %w", kind, e)
+		}
+	}
+	t, err := feed.OpenTopic(ctx, []string{broker}, kind, bad)
+	if err != nil {
+		return err
+	}
+	err = feed.Read(strings.NewReader(lines), kind, func(r feed.Row) error {
+		t.Put(ctx, r, func() {})
+		return nil
+	}, bad)
+	if cerr := t.Close(ctx); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = failed
+	}
+	return err
+}
+
+// place posts the orders, some at a time.
+func place(ctx context.Context, o Options, list []order) error {
+	const clients = 16
+	api, err := feed.NewAPI(o.API, clients)
+	if err != nil {
+		return err
+	}
+	var next atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for range clients {
+		g.Go(func() error {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(list) {
+					return nil
+				}
+				bounded, cancel := context.WithTimeout(ctx, time.Minute)
+				_, err := api.Post(bounded, list[i].json())
+				cancel()
+				if err != nil {
+					return fmt.Errorf("order %s (%s): %w", list[i].ID, kinds[list[i].Kind].name, err)
+				}
+			}
+		})
+	}
+	return g.Wait()
+}
+
+// judge says how each kind ended, and what should have ended in another way.
+func judge(b *Books, list []order) (report string, faults []string) {
+	type tally struct {
+		orders, validated, failed int
+		reason                    string
+	}
+	tallies := make([]tally, len(kinds))
+	for _, o := range list {
+		t, k := &tallies[o.Kind], kinds[o.Kind]
+		t.orders++
+		e := b.orders[o.ID]
+		if e == nil {
+			faults = append(faults, fmt.Sprintf("order %s (%s) isn't on the orders topic", o.ID, k.name))
+			continue
+		}
+		switch e.State {
+		case validated:
+			t.validated++
+		case failed:
+			t.failed++
+			if t.reason == "" {
+				t.reason = strings.Join(e.Reasons, "; ")
+			}
+			if k.reason != "" && !strings.Contains(strings.Join(e.Reasons, "; "), k.reason) {
+				faults = append(faults, fmt.Sprintf("order %s (%s) FAILED for %v instead of %s", o.ID, k.name, e.Reasons, k.reason))
+			}
+		}
+		if k.state != "" && len(e.finals) > 0 && e.State != k.state {
+			faults = append(faults, fmt.Sprintf("order %s (%s) is %s instead of %s %v", o.ID, k.name, e.State, k.state, e.Reasons))
+		}
+	}
+	var out strings.Builder
+	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "kind\torders\tVALIDATED\tFAILED\twhy, for instance\n")
+	for i, t := range tallies {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\n", kinds[i].name, t.orders, t.validated, t.failed, t.reason)
+		if kinds[i].name == "last pieces" && t.validated != min(t.orders, lastPieces.stock) {
+			faults = append(faults, fmt.Sprintf("%d orders got one of the last %d %s", t.validated, lastPieces.stock, lastPieces.name))
+		}
+	}
+	w.Flush()
+	return strings.TrimRight(out.String(), "\n"), faults
+}
