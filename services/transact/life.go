@@ -36,7 +36,7 @@ type life struct {
 	produced  int64          // records given to the producer
 	reports   atomic.Int64   // delivery reports that came
 	reported  chan struct{}  // wakes who waits for them
-	settled   bool // what Config.First held back for is processed and committed
+	settled   bool           // what Config.First held back for is processed and committed
 	nextTick  time.Time
 	aborts    int         // in a row
 	fault     error       // of a rebalance; ends the life

@@ -46,6 +46,9 @@ func (t *Tx) emit(r Record, partition int32) {
 // Now is the wall clock's time when this call began.
 func (t *Tx) Now() time.Time { return t.now }
 
+// Time is the timestamp of the record; in a tick it is Now.
+func (t *Tx) Time() time.Time { return t.time }
+
 // Partition is the number of the task.
 func (t *Tx) Partition() int32 { return t.task.partition }
 

@@ -1,0 +1,86 @@
+// Package worker is the frame of a thin half that only reads and writes topics:
+// a transact.Runner, and an HTTP server for /healthz, /readyz and /metrics.
+//
+//	main.go ──► worker.Main(name, make) ──► settings, log, metrics
+//	                     ├─► transact.Runner ◄─ the service's processor
+//	                     └─► web.Server
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sidestream/sidestream/services/internal/config"
+	"github.com/sidestream/sidestream/services/internal/telemetry"
+	"github.com/sidestream/sidestream/services/internal/web"
+	"github.com/sidestream/sidestream/services/transact"
+)
+
+// Service is what a service adds to the frame: its topics and its processor.
+// Name, brokers, directories, log and metrics come from the settings.
+type Service struct {
+	Config    transact.Config
+	Processor transact.Processor
+}
+
+// Main runs the service until SIGTERM or SIGINT, drains, and ends the process:
+// with 0, or after one message on stderr with 1.
+func Main(name string, service Service) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	err := Run(ctx, name, service)
+	stop()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
+}
+
+// Run is Main without the process around it.
+func Run(ctx context.Context, name string, service Service) error {
+	settings := config.New()
+	s := settings.Common()
+	if err := settings.Err(); err != nil {
+		return err
+	}
+	log := telemetry.Logger(os.Stderr, name, s.LogLevel, s.LogFormat)
+	metrics := telemetry.Registry()
+
+	cfg := service.Config
+	cfg.Name, cfg.Brokers, cfg.InstanceID, cfg.StateDir = name, s.Brokers, s.InstanceID, s.StateDir
+	cfg.Kafka, cfg.StartTimeout, cfg.Logger, cfg.Registerer = s.Kafka, s.StartTimeout, log, metrics
+	runner, err := transact.New(cfg, service.Processor)
+	if err != nil {
+		return err
+	}
+
+	health := &web.Health{}
+	health.Check("partitions", func(context.Context) error {
+		if !runner.Ready() {
+			return errors.New("the group has not given this replica its partitions yet, or their state is being restored")
+		}
+		return nil
+	})
+	router := web.NewRouter()
+	health.Route(router)
+	router.Handle("/metrics", web.MetricsHandler(metrics))
+	server := &web.Server{Handler: router, Health: health, Log: log}
+	if err := server.Listen(s.HTTPAddr); err != nil {
+		return err
+	}
+	log.Info("started", "brokers", s.Brokers, "instance", s.InstanceID, "http", server.Addr())
+
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return runner.Run(ctx) })
+	both.Go(func() error { return server.Serve(ctx) })
+	if err := both.Wait(); err != nil {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
