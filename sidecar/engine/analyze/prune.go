@@ -263,6 +263,7 @@ func cheapest(cols []schema.Column) int {
 }
 
 func (t *trimmer) trim(n plan.Node) {
+	t.widen(n)
 	need := t.need[n]
 	moved := make([]int, len(need))
 	var kept []schema.Column
@@ -304,6 +305,51 @@ func (t *trimmer) trim(n plan.Node) {
 			return x
 		})
 	}
+}
+
+// widen: steps that hand their input's rows on have all of its columns, also
+// those that only they read. A repartition topic carries what is read behind it.
+func (t *trimmer) widen(n plan.Node) {
+	ins := inputs(n)
+	switch n := n.(type) {
+	case *plan.Filter, *plan.Rekey, *plan.GroupBy, *plan.Materialize:
+		t.need[n] = t.need[*ins[0]]
+	case *plan.FlatMap:
+		copy(t.need[n], t.need[n.Input])
+	case *plan.StreamStreamJoin, *plan.StreamTableJoin, *plan.TableTableJoin, *plan.ForeignKeyJoin:
+		left, right := t.need[*ins[0]], t.need[*ins[1]]
+		t.need[n] = append(append([]bool(nil), left...), right...)
+	case *plan.Repartition:
+		t.narrow(n)
+	}
+}
+
+// narrow puts a projection before a repartition topic where its input has more
+// columns than are read behind it.
+func (t *trimmer) narrow(n *plan.Repartition) {
+	need, has, moved := t.need[n], t.need[n.Input], t.moved[n.Input]
+	wider := false
+	for i := range need {
+		wider = wider || has[i] && !need[i]
+	}
+	if !wider {
+		return
+	}
+	in := n.Input.Out()
+	p := &plan.Project{Output: *in, Input: n.Input}
+	p.Name, p.Schema.Value = n.Name+".Columns", nil
+	at := make([]int, len(need))
+	for i := range need {
+		at[i] = -1
+		if need[i] {
+			col := in.Schema.Value[moved[i]]
+			at[i] = len(p.Values)
+			p.Values = append(p.Values, &plan.Column{Name: col.Name, Index: moved[i], Type: col.Type})
+			p.Schema.Value = append(p.Schema.Value, col)
+		}
+	}
+	n.Input = p
+	t.need[p], t.moved[p] = need, at
 }
 
 func (t *trimmer) trimSource(src *plan.Source, kept []schema.Column) {
