@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -25,14 +26,17 @@ import (
 
 // broker is an in-process Kafka with the service's topics, and a client on it.
 type broker struct {
-	t       *testing.T
+	t       testing.TB
 	cluster *kfake.Cluster
 	addrs   string
 	client  *kgo.Client
 }
 
-func newBroker(t *testing.T) *broker {
+func newBroker(t testing.TB) *broker {
 	t.Helper()
+	if t, ok := t.(*testing.T); ok {
+		t.Parallel() // tests wait for groups and deadlines most of their time
+	}
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4,
 		ordersTopic, requestsTopic, outcomesTopic, stateTopic, validationsTopic, verdictsTopic),
 		kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1"}))
@@ -120,7 +124,7 @@ type fakeView struct {
 	queries []string
 }
 
-func newFakeView(t *testing.T, b *broker) *fakeView {
+func newFakeView(t testing.TB, b *broker) *fakeView {
 	v := &fakeView{orders: map[string]order.Order{}}
 	v.Server = httptest.NewServer(http.HandlerFunc(v.serve))
 	t.Cleanup(v.Server.Close)
@@ -213,7 +217,7 @@ func (v *fakeView) serve(w http.ResponseWriter, r *http.Request) {
 
 // instance is a running orders service.
 type instance struct {
-	t    *testing.T
+	t    testing.TB
 	url  string
 	stop func() // waits for the end
 	svc  *service
@@ -221,12 +225,13 @@ type instance struct {
 
 type option func(*settings)
 
-func startInstance(t *testing.T, b *broker, v *fakeView, name string, opts ...option) *instance {
+func startInstance(t testing.TB, b *broker, v *fakeView, name string, opts ...option) *instance {
 	t.Helper()
 	s := settings{
 		brokers: b.addrs, sidecar: v.URL, httpAddr: "127.0.0.1:0", instance: name, stateDir: t.TempDir(),
 		deadline: time.Minute, checks: []string{order.FraudCheck, order.InventoryCheck, order.DetailsCheck},
 		postTime: 20 * time.Second, readTime: 2 * time.Second, startTime: 10 * time.Second, recent: 1000,
+		heartbeat: time.Minute,
 	}
 	for _, o := range opts {
 		o(&s)
@@ -246,8 +251,8 @@ func startInstance(t *testing.T, b *broker, v *fakeView, name string, opts ...op
 	return in
 }
 
-func testLog(t *testing.T) *slog.Logger {
-	if testing.Verbose() {
+func testLog(t testing.TB) *slog.Logger {
+	if testing.Verbose() && os.Getenv("ORDERS_TEST_LOG") != "" {
 		return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	return slog.New(slog.DiscardHandler)
@@ -255,7 +260,7 @@ func testLog(t *testing.T) *slog.Logger {
 
 // answer is a response that was read.
 type answer struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	header http.Header
 	body   string

@@ -82,7 +82,7 @@ func start(s settings, log *slog.Logger) (*service, error) {
 
 	a := &api{
 		requests: svc.requests, recent: rec, view: &view{sidecar}, brokers: s.brokers, away: svc.tail.away.Load,
-		postTime: s.postTime, readTime: s.readTime, heartbeat: 15 * time.Second, log: log, posted: posted,
+		postTime: s.postTime, readTime: s.readTime, heartbeat: s.heartbeat, log: log, posted: posted,
 	}
 	svc.route(router, a, health, sidecar, reg, log)
 	return svc, nil

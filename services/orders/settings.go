@@ -26,6 +26,7 @@ type settings struct {
 	readTime   time.Duration
 	startTime  time.Duration
 	drainDelay time.Duration
+	heartbeat  time.Duration
 	recent     int
 }
 
@@ -50,6 +51,7 @@ func readSettings() (settings, error) {
 		"read_timeout":            "2s",
 		"start_timeout":           "15s",
 		"drain_delay":             "0s",
+		"sse_heartbeat":           "15s",
 		"recent_records":          "8192",
 	} {
 		v.SetDefault(name, value)
@@ -79,6 +81,7 @@ func readSettings() (settings, error) {
 	s.readTime = duration("read_timeout", 10*time.Millisecond)
 	s.startTime = duration("start_timeout", time.Second)
 	s.drainDelay = duration("drain_delay", 0)
+	s.heartbeat = duration("sse_heartbeat", time.Second)
 	if err := s.logLevel.UnmarshalText([]byte(v.GetString("log_level"))); err != nil {
 		bad("log_level", "debug, info, warn or error")
 	}
