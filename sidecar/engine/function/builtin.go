@@ -1,6 +1,7 @@
 package function
 
 import (
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -12,16 +13,31 @@ import (
 // used from many goroutines.
 func Builtin() Registry { return builtin() }
 
-var builtin = sync.OnceValue(func() Registry {
-	return newRegistry(scalarFamilies(), aggregateFunctions(), tableFunctions())
-})
+var builtin = sync.OnceValue(func() Registry { return Configured(nil) })
+
+// Configured is the catalogue with settings of the functions, by ksqlDB's
+// names: ksql.functions.collect_list.limit, ….collect_set.limit and
+// ….histogram.limit bound what those keep. Values that are no numbers are
+// ignored.
+func Configured(config map[string]string) Registry {
+	return newRegistry(scalarFamilies(), aggregateFunctions(config), tableFunctions())
+}
+
+// scalarFamilies are the functions of one row, a file a family.
+func scalarFamilies() []*Scalar {
+	return slices.Concat(mathFunctions(), roundFunctions(), stringFunctions(), padFunctions(), maskFunctions(), bytesFunctions(),
+		conditionalFunctions(), arrayFunctions(), setFunctions(), mapFunctions(), lambdaFunctions(), jsonFunctions(),
+		regexFunctions(), urlFunctions(), dateFunctions(), timestampFunctions(), otherFunctions())
+}
 
 // The categories of SHOW FUNCTIONS.
 const (
 	categoryAggregate   = "AGGREGATE"
-	categoryCollection  = "ARRAY"
+	categoryArray       = "ARRAY"
 	categoryConditional = "CONDITIONAL"
+	categoryConversions = "CONVERSIONS"
 	categoryDateTime    = "DATE / TIME"
+	categoryJSON        = "JSON"
 	categoryLambda      = "LAMBDA"
 	categoryMap         = "MAP"
 	categoryMath        = "MATHEMATICAL"
@@ -30,7 +46,8 @@ const (
 	categoryString      = "STRING"
 	categoryTable       = "TABLE"
 	categoryURL         = "URL"
-	author              = "Confluent"
+
+	author = "Confluent"
 )
 
 func newRegistry(scalars []*Scalar, aggregates []*Aggregate, tables []*Table) *registry {
@@ -38,7 +55,7 @@ func newRegistry(scalars []*Scalar, aggregates []*Aggregate, tables []*Table) *r
 	for _, f := range scalars {
 		e := &scalarEntry{Scalar: f}
 		for _, o := range f.Overloads {
-			e.variants = append(e.variants, variant{o.Params, o.Variadic})
+			e.variants = append(e.variants, variant{o.Params, o.Variadic, 0})
 		}
 		if f.Display == "" {
 			f.Display = f.Name
@@ -53,7 +70,7 @@ func newRegistry(scalars []*Scalar, aggregates []*Aggregate, tables []*Table) *r
 	for _, f := range tables {
 		e := &tableEntry{Table: f}
 		for _, o := range f.Overloads {
-			e.variants = append(e.variants, variant{o.Params, o.Variadic})
+			e.variants = append(e.variants, variant{o.Params, o.Variadic, 0})
 		}
 		if f.Display == "" {
 			f.Display = f.Name

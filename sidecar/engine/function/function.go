@@ -97,9 +97,12 @@ type AggregateOverload struct {
 	Params   []Param
 	Variadic bool
 	Consts   []Param
-	// VariadicConsts tells that the last of Consts may be left out.
+	// OptionalConsts tells how many of the last of Consts may be left out.
 	OptionalConsts int
 	Doc            string
+	// ReturnText is the result's type for DESCRIBE FUNCTION ("ARRAY<T>"); the one
+	// of a call is Aggregator.Result.
+	ReturnText string
 	// New makes the function for argument types and constants, or says why they
 	// don't fit.
 	New func(args []types.Type, consts []types.Value) (Aggregator, error)

@@ -12,17 +12,26 @@ import (
 type variant struct {
 	params   []Param
 	variadic bool
+	// tail counts the parameters behind the one that may repeat.
+	tail int
 }
 
 // param is the parameter that takes argument i of n, or false.
-func (v *variant) param(i int) (*Param, bool) {
-	if i < len(v.params) {
+func (v *variant) param(i, n int) (*Param, bool) {
+	if !v.variadic {
+		if i >= len(v.params) {
+			return nil, false
+		}
 		return &v.params[i], true
 	}
-	if v.variadic {
-		return &v.params[len(v.params)-1], true
+	repeated := len(v.params) - 1 - v.tail
+	switch {
+	case i < repeated:
+		return &v.params[i], true
+	case i >= n-v.tail:
+		return &v.params[len(v.params)-(n-i)], true
 	}
-	return nil, false
+	return &v.params[repeated], true
 }
 
 // takes tells whether n arguments may be given.
@@ -55,7 +64,7 @@ func (v *variant) match(args []types.Type, lambdas map[int]types.Type, casts boo
 	}
 	bound := bindings{}
 	for i, a := range args {
-		p, _ := v.param(i)
+		p, _ := v.param(i, len(args))
 		if p.Shape == nil {
 			if !accepts(p.Type, a, casts) {
 				return nil, false
@@ -70,7 +79,7 @@ func (v *variant) match(args []types.Type, lambdas map[int]types.Type, casts boo
 		}
 	}
 	for i, a := range args {
-		p, _ := v.param(i)
+		p, _ := v.param(i, len(args))
 		isLambda := p.Shape != nil && p.Shape.Kind == types.Lambda
 		if (a.Kind == types.Lambda) != isLambda {
 			if a.Kind == types.Null {
@@ -219,17 +228,17 @@ func alternatives(display string, variants []variant) string {
 	var b strings.Builder
 	b.WriteString("Valid alternatives are:\n")
 	for _, v := range variants {
-		b.WriteString(display + "(" + paramsText(v.params, v.variadic) + ")\n")
+		b.WriteString(display + "(" + v.text() + ")\n")
 	}
 	b.WriteString("For detailed information on a function run: DESCRIBE FUNCTION <Function-Name>;")
 	return b.String()
 }
 
-func paramsText(params []Param, variadic bool) string {
-	parts := make([]string, len(params))
-	for i, p := range params {
+func (v *variant) text() string {
+	parts := make([]string, len(v.params))
+	for i, p := range v.params {
 		parts[i] = p.TypeText()
-		if variadic && i == len(params)-1 {
+		if v.variadic && i == len(v.params)-1-v.tail {
 			parts[i] += "..."
 		}
 		if p.Name != "" {
@@ -332,7 +341,7 @@ func (r *registry) LambdaParams(name string, args []types.Type, arg, params int)
 	for _, casts := range []bool{false, true} {
 		for i := range e.variants {
 			v := &e.variants[i]
-			p, ok := v.param(arg)
+			p, ok := v.param(arg, len(args))
 			if !ok || p.Shape == nil || p.Shape.Kind != types.Lambda || len(p.Shape.Params) != params {
 				continue
 			}
@@ -397,7 +406,7 @@ func SplitAggregate(f *Aggregate, args []types.Type) (int, error) {
 func aggregateVariants(f *Aggregate) []variant {
 	out := make([]variant, len(f.Overloads))
 	for i, o := range f.Overloads {
-		out[i] = variant{append(append([]Param(nil), o.Params...), o.Consts...), o.Variadic}
+		out[i] = variant{append(append([]Param(nil), o.Params...), o.Consts...), o.Variadic, len(o.Consts)}
 	}
 	return out
 }
