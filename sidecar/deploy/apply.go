@@ -158,7 +158,9 @@ func (a *applier) statement(ctx context.Context, s *Statement) error {
 		return err
 	}
 	for _, q := range described.WriteQueries {
-		a.known[q.ID] = true
+		if !isInsert(q) {
+			a.known[q.ID] = true
+		}
 	}
 	if a.same(s, described.Statement) {
 		return a.note(s, Same, "")

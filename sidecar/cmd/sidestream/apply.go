@@ -36,6 +36,7 @@ folder's name) and from --define.`,
 	define := f.StringArray("define", nil, "name=value of a variable; may be repeated")
 	property := f.StringArray("property", nil, "name=value of a ksqlDB property for all statements; may be repeated")
 	rebuild := f.Bool("rebuild", false, "drop and make again what can't be replaced, and what reads it (development only: results are written again)")
+	check := f.Bool("check", true, "check the folder with the embedded engine's analysis first; false for SQL that only the server knows")
 	dryRun := f.Bool("dry-run", false, "say what would be done")
 	wait := f.Duration("wait", 30*time.Second, "how long the server may take to become ready")
 	limit := f.Duration("timeout", 5*time.Minute, "how long all of it may take")
@@ -55,6 +56,11 @@ folder's name) and from --define.`,
 		folder, err := deploy.LoadFolder(args[0], vars)
 		if err != nil {
 			return shown(cmd, err)
+		}
+		if *check {
+			if err := deploy.Check(folder); err != nil {
+				return shown(cmd, err)
+			}
 		}
 		c, err := client.New(*server)
 		if err != nil {

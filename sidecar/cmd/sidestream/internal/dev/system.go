@@ -308,7 +308,11 @@ func (s *System) folder(svc Service) (*deploy.Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return deploy.LoadFolder(dir, vars)
+	f, err := deploy.LoadFolder(dir, vars)
+	if err == nil {
+		err = deploy.Check(f)
+	}
+	return f, err
 }
 
 // apply brings a service's folder onto its sidecar.
