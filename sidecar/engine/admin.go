@@ -1,0 +1,86 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/sidestream/sidestream/sidecar/engine/ast"
+)
+
+// QueryMetrics are a persistent query's numbers since the start.
+type QueryMetrics struct {
+	ID, State                                                            string
+	Processed, Emitted, Problems, Commits, Restarts, Restored, ToRestore int64
+}
+
+// Metrics are the numbers of all persistent queries.
+func (e *Engine) Metrics() []QueryMetrics {
+	var out []QueryMetrics
+	for _, q := range e.world.allQueries() {
+		run := q.runner()
+		if run == nil {
+			continue
+		}
+		state, _ := run.State()
+		m := QueryMetrics{ID: q.id, State: string(state), Processed: run.Processed.Load(), Emitted: run.Emitted.Load(),
+			Problems: run.Problems.Load(), Commits: run.Commits.Load(), Restarts: run.Restarts.Load()}
+		m.Restored, m.ToRestore = run.RestoreProgress()
+		out = append(out, m)
+	}
+	return out
+}
+
+// ClusterStatus is what GET /clusterStatus says of the one node that there is; ok
+// is false unless ksql.heartbeat.enable is set.
+func (e *Engine) ClusterStatus() (status map[string]any, ok bool) {
+	if e.cfg.Properties["ksql.heartbeat.enable"] != "true" {
+		return nil, false
+	}
+	now := time.Now().UnixMilli()
+	return map[string]any{e.cfg.Address: map[string]any{"hostAlive": true, "lastStatusUpdateMs": now,
+		"activeStandbyPerQuery": map[string]any{}, "hostStoreLags": map[string]any{"stateStoreLags": map[string]any{}, "updateTimeMs": now}}}, true
+}
+
+// Terminate ends all queries of the service id and drops its sources; topics of
+// sinks whose names match one of the patterns are deleted.
+func (e *Engine) Terminate(ctx context.Context, topics []string) ([]Entity, error) {
+	var patterns []*regexp.Regexp
+	for _, t := range topics {
+		p, err := regexp.Compile("^(?:" + t + ")$")
+		if err != nil {
+			return nil, BadRequest("Invalid pattern: %s: %v", t, err)
+		}
+		patterns = append(patterns, p)
+	}
+	e.exec.Lock()
+	defer e.exec.Unlock()
+	s := e.newSession(e.world, newTopicView(ctx, e.kafka))
+	end := &ast.Terminate{All: true}
+	end.Text = "TERMINATE ALL;"
+	if _, err := e.perStatement(ctx, s, end); err != nil {
+		return nil, asError(err, end.Text)
+	}
+	// Readers before what they read.
+	for progress := true; progress; {
+		progress = false
+		for _, src := range e.world.catalog.Sources() {
+			if len(e.world.derivedFrom(src.Name)) > 0 {
+				continue
+			}
+			drop := &ast.DropSource{Table: src.Table, Name: ast.Ident{Name: src.Name}}
+			drop.Text = fmt.Sprintf("DROP %s %s;", src.Kind(), quoteName(src.Name))
+			for _, p := range patterns {
+				if src.CreatedBy != "" && p.MatchString(src.Topic) {
+					drop.DeleteTopic = true
+				}
+			}
+			if _, err := e.perStatement(ctx, s, drop); err != nil {
+				return nil, asError(err, drop.Text)
+			}
+			progress = true
+		}
+	}
+	return []Entity{}, nil
+}

@@ -1,0 +1,336 @@
+package rest_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// What varies from run to run is made the same before answers are compared.
+var varying = []struct {
+	what *regexp.Regexp
+	with string
+}{
+	{regexp.MustCompile(`transient_transient_\w+_\d+_\d+`), "transient_N"},
+	{regexp.MustCompile(`transient_(\w+?)_-?\d+`), "transient_${1}_N"},
+	{regexp.MustCompile(`query_\d+`), "query_N"},
+	{regexp.MustCompile(`((?:C[ST]AS|CST)_\w+?)_\d+`), "${1}_N"},
+	{regexp.MustCompile(`INSERTQUERY_\d+`), "INSERTQUERY_N"},
+}
+
+// ignored members hold times, sizes and rates.
+var ignored = map[string]bool{"commandSequenceNumber": true, "kafkaClusterId": true, "kafka-cluster": true, "statistics": true, "errorStats": true,
+	"clusterStatistics": true, "clusterErrorStats": true, "queryOffsetSummaries": true, "tasksMetadata": true, "timestamp": true, "lastStatusUpdateMs": true,
+	"updateTimeMs": true}
+
+func normalText(s string) string {
+	for _, v := range varying {
+		s = v.what.ReplaceAllString(s, v.with)
+	}
+	return s
+}
+
+// normal is a JSON value without what varies.
+func normal(v any) any {
+	switch v := v.(type) {
+	case string:
+		return normalText(v)
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = normal(v[i])
+		}
+		return out
+	case map[string]any:
+		out := map[string]any{}
+		for k, x := range v {
+			if !ignored[k] {
+				out[normalText(k)] = normal(x)
+			}
+		}
+		// A slow command was recorded as under way.
+		if out["status"] == "EXECUTING" || out["status"] == "SUCCESS" && out["queryId"] == nil {
+			if m, ok := out["message"].(string); ok && out["status"] == "EXECUTING" {
+				out["message"], out["status"] = "(slow) "+m, "SUCCESS"
+			}
+		}
+		for _, list := range []string{"streams", "tables", "queries", "topics", "functions", "sourceDescriptions", "queryDescriptions", "readQueries",
+			"writeQueries", "sourceConstraints", "defaultProperties", "properties", "variables", "sources"} {
+			if items, ok := out[list].([]any); ok {
+				sort.SliceStable(items, func(i, j int) bool { return text(items[i]) < text(items[j]) })
+			}
+		}
+		return out
+	}
+	return v
+}
+
+func text(v any) string {
+	b, _ := json.Marshal(v)
+	return string(b)
+}
+
+// compareBodies says in what two bodies differ, or "". among: the recorded server
+// had other sources and queries besides.
+func compareBodies(got, want string, among bool) string {
+	g, gok := parseBody(got)
+	w, wok := parseBody(want)
+	if !gok || !wok {
+		if normalText(got) == normalText(want) {
+			return ""
+		}
+		return fmt.Sprintf(" got: %s\nwant: %s", got, want)
+	}
+	if rowsOf(w) {
+		return compareRows(g, w)
+	}
+	if len(g) != len(w) {
+		return fmt.Sprintf(" got: %s\nwant: %s", got, want)
+	}
+	for i := range g {
+		a, b := normal(g[i]), normal(w[i])
+		forgive(a, b, among)
+		if d := firstDifference("", a, b); d != "" {
+			return d
+		}
+	}
+	return ""
+}
+
+// parseBody reads one JSON document, or one a line.
+func parseBody(s string) ([]any, bool) {
+	s = strings.TrimSpace(s)
+	if strings.HasPrefix(s, `[{"header"`) { // a stream that was left open has no end
+		s = strings.TrimSuffix(s, ",")
+		if !strings.HasSuffix(s, "]") {
+			s += "]"
+		}
+	}
+	dec := json.NewDecoder(strings.NewReader(s))
+	dec.UseNumber()
+	var out []any
+	for {
+		var v any
+		err := dec.Decode(&v)
+		if err != nil {
+			break
+		}
+		out = append(out, v)
+	}
+	if len(out) == 0 || dec.InputOffset() < int64(len(s)) {
+		return nil, s == ""
+	}
+	if list, ok := out[0].([]any); ok && len(out) == 1 {
+		return list, true
+	}
+	return out, true
+}
+
+// rowsOf tells whether a body holds the rows of a query.
+func rowsOf(docs []any) bool {
+	if len(docs) == 0 {
+		return false
+	}
+	first, ok := docs[0].(map[string]any)
+	if !ok {
+		return false
+	}
+	_, header := first["header"]
+	_, id := first["columnNames"]
+	return header || id
+}
+
+// compareRows compares the heads, and the rows in any order: they come from
+// several partitions.
+func compareRows(got, want []any) string {
+	if len(got) == 0 || text(normal(got[0])) != text(normal(want[0])) {
+		return fmt.Sprintf(" got: %s\nwant: %s", text(got), text(want))
+	}
+	sorted := func(docs []any) []string {
+		var out []string
+		for _, d := range docs[1:] {
+			out = append(out, text(d))
+		}
+		sort.Strings(out)
+		return out
+	}
+	if g, w := sorted(got), sorted(want); !slices.Equal(g, w) {
+		return fmt.Sprintf(" got: %s\nwant: %s", strings.Join(g, "\n      "), strings.Join(w, "\n      "))
+	}
+	return ""
+}
+
+// forgive makes the same what is allowed to differ.
+func forgive(got, want any, among bool) {
+	g, gok := got.(map[string]any)
+	w, wok := want.(map[string]any)
+	if !gok || !wok {
+		return
+	}
+	if status, ok := w["commandStatus"].(map[string]any); ok {
+		if m, _ := status["message"].(string); strings.HasPrefix(m, "(slow)") {
+			w["commandStatus"] = g["commandStatus"]
+		}
+	}
+	for _, list := range []string{"streams", "tables", "queries", "topics", "sourceDescriptions", "queryDescriptions"} {
+		gi, gok := g[list].([]any)
+		wi, wok := w[list].([]any)
+		if !gok || !wok {
+			continue
+		}
+		own := func(v any) bool {
+			name, _ := v.(map[string]any)["name"].(string)
+			return strings.HasPrefix(name, "_sidestream-") || strings.HasSuffix(name, "_command_topic")
+		}
+		gi, wi = slices.DeleteFunc(gi, own), slices.DeleteFunc(wi, own)
+		if among { // those that other scenarios made
+			mine := map[string]bool{}
+			for _, x := range gi {
+				mine[nameOf(x)] = true
+			}
+			wi = slices.DeleteFunc(wi, func(v any) bool { return !mine[nameOf(v)] })
+		}
+		g[list], w[list] = gi, wi
+	}
+}
+
+func nameOf(v any) string {
+	m, _ := v.(map[string]any)
+	for _, k := range []string{"name", "id"} {
+		if s, ok := m[k].(string); ok {
+			return s
+		}
+	}
+	return text(v)
+}
+
+// firstDifference tells the place where two JSON values differ.
+func firstDifference(at string, got, want any) string {
+	if reflect.DeepEqual(got, want) {
+		return ""
+	}
+	g, gok := got.(map[string]any)
+	w, wok := want.(map[string]any)
+	if gok && wok {
+		keys := map[string]bool{}
+		for k := range g {
+			keys[k] = true
+		}
+		for k := range w {
+			keys[k] = true
+		}
+		var all []string
+		for k := range keys {
+			a, inG := g[k]
+			b, inW := w[k]
+			switch {
+			case inG != inW:
+				all = append(all, fmt.Sprintf("%s.%s:\n  got %s\n want %s", at, k, text(a), text(b)))
+			default:
+				if d := firstDifference(at+"."+k, a, b); d != "" {
+					all = append(all, d)
+				}
+			}
+		}
+		sort.Strings(all)
+		return strings.Join(all, "\n")
+	}
+	gl, gok := got.([]any)
+	wl, wok := want.([]any)
+	if gok && wok && len(gl) == len(wl) {
+		for i := range gl {
+			if d := firstDifference(fmt.Sprintf("%s[%d]", at, i), gl[i], wl[i]); d != "" {
+				return d
+			}
+		}
+	}
+	return fmt.Sprintf("%s:\n  got %s\n want %s", at, text(got), text(want))
+}
+
+// compareRecords compares topics partition by partition. Of one that was recorded
+// through a cache, only the last record of each key is the same.
+func compareRecords(got []*kgo.Record, want []recorded, coalesced bool) string {
+	g, w := []string{}, []string{}
+	for _, r := range got {
+		g = append(g, lineOf(r.Partition, keyText(r.Key), valueText(r.Value), r.Timestamp.UnixMilli(), headerText(r.Headers)))
+	}
+	for _, r := range want {
+		var headers []kgo.RecordHeader
+		for _, h := range r.Headers {
+			headers = append(headers, kgo.RecordHeader{Key: fmt.Sprint(h[0]), Value: []byte(fmt.Sprint(h[1]))})
+		}
+		w = append(w, lineOf(r.P, recordedText(r.Key), recordedText(r.Value), r.TS, headerText(headers)))
+	}
+	if coalesced {
+		g, w = lastOfKey(g), lastOfKey(w)
+	}
+	if slices.Equal(g, w) {
+		return ""
+	}
+	return fmt.Sprintf(" got: %s\nwant: %s", strings.Join(g, "\n      "), strings.Join(w, "\n      "))
+}
+
+func lineOf(p int32, key, value string, ts int64, headers string) string {
+	return fmt.Sprintf("%d | %s | %s | %d%s", p, key, value, ts, headers)
+}
+
+func lastOfKey(lines []string) []string {
+	last := map[string]string{}
+	for _, l := range lines {
+		parts := strings.SplitN(l, " | ", 3)
+		last[parts[0]+parts[1]] = l
+	}
+	out := []string{}
+	for _, l := range last {
+		out = append(out, l)
+	}
+	sort.Strings(out)
+	return out
+}
+
+func headerText(hs []kgo.RecordHeader) string {
+	var b strings.Builder
+	for _, h := range hs {
+		fmt.Fprintf(&b, " %s=%s", h.Key, h.Value)
+	}
+	return b.String()
+}
+
+func keyText(b []byte) string   { return bytesText(b) }
+func valueText(b []byte) string { return bytesText(b) }
+
+// bytesText is text, or hex as the recording has it where it is none.
+func bytesText(b []byte) string {
+	if b == nil {
+		return "null"
+	}
+	for _, c := range bytes.Runes(b) {
+		if c < ' ' && c != '\n' && c != '\t' || c == 0xFFFD {
+			return "0x" + hex.EncodeToString(b)
+		}
+	}
+	return string(b)
+}
+
+func recordedText(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case string:
+		return v
+	case map[string]any:
+		if h, ok := v["hex"].(string); ok {
+			b, _ := hex.DecodeString(h)
+			return bytesText(b)
+		}
+	}
+	return text(v)
+}
