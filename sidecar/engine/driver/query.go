@@ -247,7 +247,12 @@ func (q *Query) emit(o *exec.Output) error {
 	if o.Internal {
 		name = q.internal(name)
 	}
-	r := q.driver.topic(name).append(Record{Key: o.Key, Value: o.Value, Time: o.Time, Headers: o.Headers, Partition: o.Partition})
+	t := q.driver.topic(name)
+	partition := o.Partition
+	if partition < 0 && o.Key != nil {
+		partition = o.PartitionOf(int32(len(t.parts)))
+	}
+	r := t.append(Record{Key: o.Key, Value: o.Value, Time: o.Time, Headers: o.Headers, Partition: partition})
 	if !o.Internal {
 		q.out = append(q.out, delivery{name, r})
 		return nil

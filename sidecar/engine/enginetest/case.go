@@ -121,6 +121,7 @@ func (c *Case) Run(functions function.Registry) (err error) {
 		}
 	}()
 	s := NewSession(c.config(), functions)
+	s.SinglePartition = true
 	err = s.Apply(strings.Join(c.Statements, "\n"))
 	if err == nil {
 		err = c.pipe(s)

@@ -44,6 +44,17 @@ type Output struct {
 	Time       int64
 	Headers    []Header
 	Partition  int32
+	// Plain is Key without its window: records of all windows of a key are in one
+	// partition.
+	Plain []byte
+}
+
+// PartitionOf is the partition among n that the record's key belongs to.
+func (o *Output) PartitionOf(n int32) int32 {
+	if o.Plain != nil {
+		return Partition(o.Plain, n)
+	}
+	return Partition(o.Key, n)
 }
 
 // Window is the window of a key; zero without.

@@ -94,6 +94,10 @@ func (w *recordWriter) writeChange(r *Row) error {
 
 func (w *recordWriter) send(r *Row, key, value []byte) error {
 	w.out.Key, w.out.Value, w.out.Time, w.out.Headers = key, value, r.Time, r.Headers
+	w.out.Plain = nil
+	if key != nil && w.window != plan.NoWindow {
+		w.out.Plain = key[:len(key)-windowBytes(w.window)]
+	}
 	return w.emit(&w.out)
 }
 

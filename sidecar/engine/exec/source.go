@@ -256,10 +256,7 @@ func headerBytes(b []byte) types.Value {
 // cutWindow takes the window off a key: its start, or a session's end and start,
 // 8 bytes each.
 func cutWindow(key []byte, kind plan.WindowKind, size int64) ([]byte, Window, error) {
-	n := 8
-	if kind == plan.SessionWindow {
-		n = 16
-	}
+	n := windowBytes(kind)
 	if len(key) < n {
 		return nil, Window{}, fmt.Errorf("windowed key of %d bytes is too short", len(key))
 	}
@@ -273,6 +270,17 @@ func cutWindow(key []byte, kind plan.WindowKind, size int64) ([]byte, Window, er
 		end = math.MaxInt64
 	}
 	return key[:cut], Window{Start: first, End: end}, nil
+}
+
+// windowBytes is the length of a window behind its key.
+func windowBytes(kind plan.WindowKind) int {
+	switch kind {
+	case plan.TimeWindow:
+		return 8
+	case plan.SessionWindow:
+		return 16
+	}
+	return 0
 }
 
 // appendWindow appends what cutWindow takes off.

@@ -419,7 +419,7 @@ func (l *life) emit(t *task, o *exec.Output) error {
 	case o.Key == nil:
 		p = t.partition % n // any will do; this one keeps the order
 	default:
-		p = exec.Partition(o.Key, n)
+		p = o.PartitionOf(n)
 	}
 	return l.prod.add(l.ctx, &out.partitions[p], o.Key, o.Value, o.Time, o.Headers)
 }

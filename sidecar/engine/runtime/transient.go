@@ -172,7 +172,7 @@ func (t *transient) emit(from *task, o *exec.Output) error {
 	p := o.Partition
 	if p < 0 {
 		if p = from.partition % n; o.Key != nil {
-			p = exec.Partition(o.Key, n)
+			p = o.PartitionOf(n)
 		}
 	}
 	if int(p) >= len(queues) || queues[p] == nil {
