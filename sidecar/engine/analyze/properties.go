@@ -198,10 +198,10 @@ func (p *properties) formats(env *Env, s *schema.Schema, like *catalogFormats) (
 	if len(s.Key) == 0 && p.KeyFormat == "" {
 		key = plan.Format{Name: serde.None}
 	}
-	if err := knownFormat(p.pos("KEY_FORMAT"), key.Name); err != nil {
+	if err := p.knownFormat("KEY_FORMAT", key.Name); err != nil {
 		return key, value, err
 	}
-	if err := knownFormat(p.pos("VALUE_FORMAT"), value.Name); err != nil {
+	if err := p.knownFormat("VALUE_FORMAT", value.Name); err != nil {
 		return key, value, err
 	}
 	if err := p.options(p.pos("KEY_DELIMITER"), key); err != nil {
@@ -247,14 +247,25 @@ func pickFormat(named string, options map[string]string, inherited plan.Format, 
 	return out
 }
 
-func knownFormat(pos ast.Pos, name string) error {
-	switch {
-	case serde.Known(name):
-		return nil
-	case name == serde.Avro || name == serde.Protobuf || name == serde.JSONSchema || name == serde.ProtobufNoSR:
-		return diagnostic.At(pos, "Format %s is not supported by this server: it has no Schema Registry. Use JSON, DELIMITED, KAFKA or NONE.", name)
+// knownFormat refuses formats that the engine has not.
+func (p *properties) knownFormat(property, name string) error {
+	pos := p.pos(property)
+	if !pos.Known() {
+		pos = p.pos("FORMAT")
 	}
-	return diagnostic.At(pos, "Unknown format: %s", name)
+	switch name {
+	case serde.Avro, serde.Protobuf, serde.JSONSchema:
+		if serde.Known(name) {
+			return nil
+		}
+		e := diagnostic.At(pos, "Cannot create topic '%s' with format %s without configuring 'ksql.schema.registry.url'", p.Topic, name)
+		e.Hint = "This server works without a Schema Registry: use JSON, DELIMITED, KAFKA or NONE."
+		return e
+	}
+	if !serde.Known(name) {
+		return diagnostic.At(pos, "Unknown format: %s", name)
+	}
+	return nil
 }
 
 // options refuses what a format has no use for.
@@ -337,7 +348,7 @@ func (p *properties) timestamp(s *schema.Schema) (*plan.Timestamp, error) {
 		}
 		return &plan.Timestamp{Column: column}, nil
 	}
-	return nil, diagnostic.At(pos, "Timestamp column, %s, should be LONG(INT64), TIMESTAMP, or a String with a timestamp_format specified", schema.Quote(name))
+	return nil, diagnostic.At(pos, "Timestamp column, %s, should be LONG(INT64), TIMESTAMP, or a String with a timestamp_format specified.", schema.Quote(name))
 }
 
 // identifier reads a name written as text: upper-cased unless in quotes.

@@ -53,16 +53,15 @@ func PullQuery(env *Env, s *ast.Select, id string) (*Pull, error) {
 	if !src.Table {
 		return pullStream(env, s, id, out)
 	}
-	if !src.Materialized {
-		e := pullError(p.sources[0].pos, "The %[1]s table isn't queryable. To derive a queryable table, you can do 'CREATE TABLE QUERYABLE_%[2]s AS SELECT * FROM %[2]s'.",
-			schema.Quote(src.Name), plainName(src.Name))
-		return nil, e
-	}
-	out.QueryID = src.CreatedBy
 	row := &tableRow{source: p.sources[0], clause: "SELECT"}
 	if err := pullSelect(p, row, out); err != nil {
 		return nil, err
 	}
+	if !src.Materialized {
+		return nil, pullError(p.sources[0].pos, "The %[1]s table isn't queryable. To derive a queryable table, you can do 'CREATE TABLE QUERYABLE_%[2]s AS SELECT * FROM %[2]s'.",
+			schema.Quote(src.Name), plainName(src.Name))
+	}
+	out.QueryID = src.CreatedBy
 	if p.query.Where == nil {
 		if env.off(configTableScan) {
 			return nil, needsScan(s.Pos, "Missing WHERE clause. ")
@@ -187,7 +186,8 @@ func pullStream(env *Env, s *ast.Select, id string, out *Pull) (*Pull, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.Stream, out.Columns, out.Key = stream, stream.Columns, stream.Key
+	// The rows come from a topic, where ksqlDB tells no keys apart.
+	out.Stream, out.Columns, out.Key = stream, stream.Columns, make([]bool, len(stream.Columns))
 	return out, nil
 }
 

@@ -36,7 +36,9 @@ func pullWhere(env *Env, p *planner, row *tableRow, out *Pull) error {
 	if err := checkKeyLists(row, where); err != nil {
 		return err
 	}
-	pred, err := p.expr.Predicate(where, row, "WHERE")
+	a := *p.expr
+	a.Stage = "expression"
+	pred, err := a.Predicate(where, row, "WHERE")
 	if err != nil {
 		return err
 	}
@@ -184,8 +186,14 @@ func (f *finder) of(e plan.Expr) *found {
 			if !ok {
 				return out
 			}
-			if !v.IsNull() {
+			if v.IsNull() {
+				continue
+			}
+			switch v, ok := asKey(v, item.ResultType(), column.Type); {
+			case ok:
 				values = appendValue(values, v)
+			case !item.ResultType().IsNumeric():
+				return out
 			}
 		}
 		out.keys[column.Index] = values
@@ -197,11 +205,12 @@ func (f *finder) of(e plan.Expr) *found {
 // constant says.
 func (f *finder) compare(out *found, op plan.CompareOp, l, r plan.Expr) {
 	v, ok := f.constant(r)
+	t := r.ResultType()
 	if !ok {
 		if v, ok = f.constant(l); !ok {
 			return
 		}
-		l, op = r, mirrored(op)
+		l, t, op = r, l.ResultType(), mirrored(op)
 	}
 	if v.IsNull() {
 		return
@@ -210,6 +219,9 @@ func (f *finder) compare(out *found, op plan.CompareOp, l, r plan.Expr) {
 	case *plan.Column:
 		if !x.InKey {
 			return
+		}
+		if v, ok = asKey(v, t, x.Type); !ok {
+			return // every row is tested instead
 		}
 		switch op {
 		case plan.Equal:
@@ -227,6 +239,19 @@ func (f *finder) compare(out *found, op plan.CompareOp, l, r plan.Expr) {
 			bound(&out.endFrom, &out.endTo, op, v)
 		}
 	}
+}
+
+// asKey is the constant as a value of the key column's type, by which keys are
+// found; ok is false where that type can't hold it.
+func asKey(v types.Value, from, to types.Type) (types.Value, bool) {
+	if from.Equal(to) {
+		return v, true
+	}
+	if !from.IsNumeric() || !to.IsNumeric() {
+		return v, false
+	}
+	out, err := types.Cast(v, from, to)
+	return out, err == nil && types.Compare(out, v) == 0
 }
 
 // bound narrows a range of times.

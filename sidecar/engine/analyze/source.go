@@ -27,11 +27,11 @@ func CreateSource(env *Env, s *ast.CreateSource, queryID string) (*Created, erro
 	if err != nil {
 		return nil, err
 	}
+	if props.Topic == "" {
+		props.Topic = s.Name.Name
+	}
 	src := &catalog.Source{Name: s.Name.Name, Table: s.Table, ReadOnly: s.ReadOnly, Schema: columns, Topic: props.Topic,
 		WindowText: props.WindowType, WindowSize: props.WindowSize}
-	if src.Topic == "" {
-		src.Topic = src.Name
-	}
 	switch props.WindowType {
 	case "SESSION":
 		src.Window = plan.SessionWindow
