@@ -28,12 +28,12 @@ type broker struct {
 	cluster *kfake.Cluster
 	client  *kgo.Client
 	admin   *kadm.Client
-	prefix  string
+	id      string // of the service: its own for each test
 }
 
 // newBroker starts an embedded broker, or goes to the one in KAFKA_TEST_BROKERS.
 func newBroker(t testing.TB) *broker {
-	b := &broker{t: t, dir: t.TempDir()}
+	b := &broker{t: t, dir: t.TempDir(), id: fmt.Sprintf("test%d_", time.Now().UnixNano())}
 	if os.Getenv("KAFKA_TEST_BROKERS") == "" {
 		b.start()
 		t.Cleanup(func() { b.cluster.Close() })
@@ -64,8 +64,13 @@ func (b *broker) start() {
 }
 
 func (b *broker) topics(partitions int32, names ...string) {
-	_, err := b.admin.CreateTopics(context.Background(), partitions, 1, nil, names...)
-	require.NoError(b.t, err)
+	for _, name := range names {
+		// A broker outside may still be deleting the topic of the test before.
+		waitFor(b.t, func() bool {
+			_, err := b.admin.CreateTopic(context.Background(), partitions, 1, nil, name)
+			return err == nil
+		})
+	}
 	b.t.Cleanup(func() { b.admin.DeleteTopics(context.Background(), names...) })
 }
 
@@ -150,7 +155,7 @@ func (b *broker) runtime(dir string) *Runtime {
 	return r
 }
 
-func (b *broker) service() string { return "test_" }
+func (b *broker) service() string { return b.id }
 
 func quietLog() *slog.Logger {
 	if os.Getenv("TEST_LOG") != "" {

@@ -80,7 +80,7 @@ func TestFilterIsTheDriversToTheByte(t *testing.T) {
 	require.Equal(t, want, got)
 	require.EqualValues(t, 1, q.Problems.Load())
 	require.EqualValues(t, len(in), q.Processed.Load())
-	log := b.read("test_ksql_processing_log", 1)[0].value
+	log := b.read(ProcessingLogTopic(b.service()), 1)[0].value
 	require.Contains(t, log, `"level":"ERROR","logger":"processing.CSAS_BIG_1.ORDERS.deserializer"`)
 	require.Contains(t, log, `"message":{"type":0,"deserializationError":{"target":"value","errorMessage":"`)
 	require.Contains(t, log, `"recordB64":null`)
@@ -113,12 +113,12 @@ func TestRepartitionAndAggregate(t *testing.T) {
 	// Internal topics are as ksqlDB's.
 	topics, err := b.admin.ListTopics(context.Background())
 	require.NoError(t, err)
-	for _, name := range []string{"_confluent-ksql-test_query_CTAS_C_1-Aggregate-GroupBy-repartition", "_confluent-ksql-test_query_CTAS_C_1-Aggregate-Aggregate-Materialize-changelog"} {
-		require.Len(t, topics[name].Partitions, 4, name)
+	for _, name := range []string{"-Aggregate-GroupBy-repartition", "-Aggregate-Aggregate-Materialize-changelog"} {
+		require.Len(t, topics["_confluent-ksql-"+b.service()+"query_CTAS_C_1"+name].Partitions, 4, name)
 	}
 	require.NoError(t, r.Stop(context.Background(), "CTAS_C_1", true))
 	for _, suffix := range []string{"Aggregate-GroupBy-repartition", "Aggregate-Aggregate-Materialize-changelog"} {
-		name := "_confluent-ksql-test_query_CTAS_C_1-" + suffix
+		name := r.AppID("CTAS_C_1") + "-" + suffix
 		found, err := describe(context.Background(), b.client, []string{name})
 		require.NoError(t, err)
 		require.Empty(t, found)
@@ -187,6 +187,7 @@ func TestRestartsInTheMiddle(t *testing.T) {
 			require.Equal(t, want, byPartition(b.read("big", len(want))))
 			counts := expected(drive(t, countPlan("C", "orders", "counts"), 2, topics, "orders"), "counts")
 			require.Equal(t, last(counts), last(b.read("counts", len(counts))))
+			waitFor(t, q.RestoreDone)
 			done, total := q.RestoreProgress()
 			require.Equal(t, total, done)
 			if c.lose {
@@ -212,60 +213,64 @@ func waitFor(t testing.TB, ok func() bool) {
 // whatever is fetched first.
 func TestTableIsReadBeforeTheStream(t *testing.T) {
 	for _, p := range []*plan.Query{directJoinPlan("J1"), joinPlan("J2")} {
-		b := newBroker(t)
-		b.topics(4, "orders", "customers", "joined")
-		var table, stream []rec
-		for i := range 17 {
-			table = append(table, rec{key: fmt.Sprintf("c%d", i), value: `{"level":"gold"}`, time: 10})
-		}
-		for i := range 2000 {
-			table = append(table, rec{key: fmt.Sprintf("o%d", i), value: `{"level":"gold"}`, time: int64(i)})
-		}
-		stream = orders(0, 3000)
-		b.write("orders", 4, stream...) // the stream first: it is there when the table is read
-		b.write("customers", 4, table...)
-		dir := t.TempDir()
-		r := b.runtime(dir)
-		_, err := r.Start(context.Background(), p, settings())
-		require.NoError(t, err)
-		matched := 0
-		for _, rec := range b.read("joined", 3000) {
-			if strings.Contains(rec.value, `"LEVEL":"gold"`) {
-				matched++
-			}
-		}
-		want := 3000
-		if p.ID == "J1" {
-			want = 2000
-		}
-		require.Equal(t, want, matched, p.ID)
-
-		// The table is restored from its own topic, with and without what is on disk.
-		for _, lose := range []bool{false, true} {
-			require.NoError(t, r.Close())
-			if lose {
-				require.NoError(t, os.RemoveAll(dir))
-			}
-			r = b.runtime(dir)
-			q, err := r.Start(context.Background(), p, settings())
-			require.NoError(t, err)
-			waitFor(t, func() bool { s, _ := q.State(); return s == Running })
-			_, total := q.RestoreProgress()
-			require.Equal(t, lose, total > 0)
-			n := len(b.read("joined", want3000(lose)))
-			b.write("orders", 4, rec{"o7", `{"customer":"c7","amount":1}`, 2_000_000, 0})
-			all := b.read("joined", n+1)
-			gold := 0
-			for _, rec := range all {
-				if strings.Contains(rec.value, `"LEVEL":"gold"`) {
-					gold++
-				}
-			}
-			matched++
-			require.Equal(t, matched, gold)
-		}
-		require.NoError(t, r.Close())
+		t.Run(p.ID, func(t *testing.T) { tableBeforeStream(t, p) })
 	}
+}
+
+func tableBeforeStream(t *testing.T, p *plan.Query) {
+	b := newBroker(t)
+	b.topics(4, "orders", "customers", "joined")
+	var table, stream []rec
+	for i := range 17 {
+		table = append(table, rec{key: fmt.Sprintf("c%d", i), value: `{"level":"gold"}`, time: 10})
+	}
+	for i := range 2000 {
+		table = append(table, rec{key: fmt.Sprintf("o%d", i), value: `{"level":"gold"}`, time: int64(i)})
+	}
+	stream = orders(0, 3000)
+	b.write("orders", 4, stream...) // the stream first: it is there when the table is read
+	b.write("customers", 4, table...)
+	dir := t.TempDir()
+	r := b.runtime(dir)
+	_, err := r.Start(context.Background(), p, settings())
+	require.NoError(t, err)
+	matched := 0
+	for _, rec := range b.read("joined", 3000) {
+		if strings.Contains(rec.value, `"LEVEL":"gold"`) {
+			matched++
+		}
+	}
+	want := 3000
+	if p.ID == "J1" {
+		want = 2000
+	}
+	require.Equal(t, want, matched, p.ID)
+
+	// The table is restored from its own topic, with and without what is on disk.
+	for _, lose := range []bool{false, true} {
+		require.NoError(t, r.Close())
+		if lose {
+			require.NoError(t, os.RemoveAll(dir))
+		}
+		r = b.runtime(dir)
+		q, err := r.Start(context.Background(), p, settings())
+		require.NoError(t, err)
+		waitFor(t, func() bool { s, _ := q.State(); return s == Running })
+		_, total := q.RestoreProgress()
+		require.Equal(t, lose, total > 0)
+		n := len(b.read("joined", want3000(lose)))
+		b.write("orders", 4, rec{"o7", `{"customer":"c7","amount":1}`, 2_000_000, 0})
+		all := b.read("joined", n+1)
+		gold := 0
+		for _, rec := range all {
+			if strings.Contains(rec.value, `"LEVEL":"gold"`) {
+				gold++
+			}
+		}
+		matched++
+		require.Equal(t, matched, gold)
+	}
+	require.NoError(t, r.Close())
 }
 
 func want3000(second bool) int {
