@@ -1,11 +1,14 @@
 package exec
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
 	"github.com/sidestream/sidestream/sidecar/engine/types"
 )
+
+var errNullInLambda = errors.New("arithmetic on NULL in a lambda")
 
 // arith compiles L op R. NULL makes NULL, but for the concatenation of strings,
 // which writes it as "null".
@@ -25,14 +28,21 @@ func (c *compiler) arith(e *plan.Arith) (Expr, error) {
 		return nil, err
 	}
 	op, result := types.Op(e.Op), e.Type // the operators have the same order
+	var null error
+	if c.lambdas > 0 {
+		null = errNullInLambda
+	}
 	return func(row *Row) (types.Value, error) {
 		a, err := l(row)
 		if err != nil {
 			return types.Value{}, err
 		}
 		b, err := r(row)
-		if err != nil || a.IsNull() || b.IsNull() {
+		if err != nil {
 			return types.Value{}, err
+		}
+		if a.IsNull() || b.IsNull() {
+			return types.Value{}, null
 		}
 		v, err := types.Arith(op, a, b, result)
 		if err != nil {

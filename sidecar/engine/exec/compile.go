@@ -80,6 +80,9 @@ type scope struct {
 type compiler struct {
 	functions function.Registry
 	scope     *scope
+	// lambdas counts the lambdas around what is compiled: in them arithmetic with
+	// NULL fails, and with it the function that the lambda was given to.
+	lambdas int
 }
 
 func (c *compiler) expr(e plan.Expr) (Expr, error) {
@@ -192,7 +195,9 @@ func (s *scope) need(n int) {
 // row.
 func (c *compiler) lambda(e *plan.Lambda) (Expr, error) {
 	c.scope.need(e.Slot + len(e.Params))
+	c.lambdas++
 	body, err := c.expr(e.Body)
+	c.lambdas--
 	if err != nil {
 		return nil, err
 	}
@@ -237,22 +242,14 @@ func (c *compiler) call(e *plan.Call) (Expr, error) {
 		a := args[0]
 		buf := make([]types.Value, 1)
 		return func(r *Row) (types.Value, error) {
-			v, err := a(r)
-			if err != nil {
-				return types.Value{}, err
-			}
-			buf[0] = v
+			buf[0] = orNull(a(r))
 			return eval(buf)
 		}, nil
 	default:
 		buf := make([]types.Value, len(args))
 		return func(r *Row) (types.Value, error) {
 			for i, a := range args {
-				v, err := a(r)
-				if err != nil {
-					return types.Value{}, err
-				}
-				buf[i] = v
+				buf[i] = orNull(a(r))
 			}
 			return eval(buf)
 		}, nil
@@ -408,11 +405,7 @@ func (c *compiler) makeArray(e *plan.MakeArray) (Expr, error) {
 		}
 	}
 	return func(r *Row) (types.Value, error) {
-		out, err := evalAll(items, r)
-		if err != nil {
-			return types.Value{}, err
-		}
-		return types.NewArray(out), nil
+		return types.NewArray(evalAll(items, r)), nil
 	}, nil
 }
 
@@ -422,11 +415,7 @@ func (c *compiler) makeStruct(e *plan.MakeStruct) (Expr, error) {
 		return nil, err
 	}
 	return func(r *Row) (types.Value, error) {
-		out, err := evalAll(fields, r)
-		if err != nil {
-			return types.Value{}, err
-		}
-		return types.NewStruct(out), nil
+		return types.NewStruct(evalAll(fields, r)), nil
 	}, nil
 }
 
@@ -446,14 +435,7 @@ func (c *compiler) makeMap(e *plan.MakeMap) (Expr, error) {
 		entries := make([]types.Entry, 0, len(keys))
 	next:
 		for i := range keys {
-			k, err := keys[i](r)
-			if err != nil {
-				return types.Value{}, err
-			}
-			v, err := values[i](r)
-			if err != nil {
-				return types.Value{}, err
-			}
+			k, v := orNull(keys[i](r)), orNull(values[i](r))
 			for j := range entries {
 				if types.Equal(entries[j].Key, k) {
 					entries[j].Value = v
@@ -466,16 +448,21 @@ func (c *compiler) makeMap(e *plan.MakeMap) (Expr, error) {
 	}, nil
 }
 
-func evalAll(list []Expr, r *Row) ([]types.Value, error) {
+func evalAll(list []Expr, r *Row) []types.Value {
 	out := make([]types.Value, len(list))
 	for i, f := range list {
-		v, err := f(r)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = v
+		out[i] = orNull(f(r))
 	}
-	return out, nil
+	return out
+}
+
+// orNull is how arguments of functions and parts of collections are taken: one
+// that fails is NULL, and the rest goes on.
+func orNull(v types.Value, err error) types.Value {
+	if err != nil {
+		return types.Value{}
+	}
+	return v
 }
 
 // unrepeatable are functions whose result differs from call to call; they, and

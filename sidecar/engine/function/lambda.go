@@ -122,7 +122,7 @@ func reduceMap(a []types.Value) (types.Value, error) {
 	if f == nil || state.IsNull() {
 		return none, nil
 	}
-	for _, e := range a[0].Entries() {
+	for _, e := range javaOrder(a[0].Entries()) {
 		var err error
 		if state, err = f(state, e.Key, e.Value); err != nil {
 			return none, err

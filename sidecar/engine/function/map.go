@@ -22,14 +22,14 @@ func mapFunctions() []*Scalar {
 	each := func(f func(e types.Entry) types.Value) evalFunc {
 		return func(a []types.Value) (types.Value, error) {
 			items := make([]types.Value, len(a[0].Entries()))
-			for i, e := range a[0].Entries() {
+			for i, e := range javaOrder(a[0].Entries()) {
 				items[i] = f(e)
 			}
 			return types.NewArray(items), nil
 		}
 	}
 	entries := over("MAP<STRING, V> map, BOOLEAN sorted", "STRING", strict(func(a []types.Value) (types.Value, error) {
-		list := slices.Clone(a[0].Entries())
+		list := slices.Clone(javaOrder(a[0].Entries()))
 		if a[1].Bool() {
 			slices.SortStableFunc(list, func(x, y types.Entry) int { return strings.Compare(x.Key.Str(), y.Key.Str()) })
 		}

@@ -141,16 +141,8 @@ func extremeOf(name, doc string, sign int) *Scalar {
 	for _, t := range []string{"INTEGER", "BIGINT", "DOUBLE", "STRING", "BYTES", "DATE", "TIME", "TIMESTAMP"} {
 		f.Overloads = append(f.Overloads, over(t+" val, "+t+"... vals", t, func(args []types.Value) (types.Value, error) { return pick(args), nil }))
 	}
-	decimals := computed("DECIMAL val, DECIMAL... vals", widestDecimal, nil)
-	decimals.EvalTyped = func(_ []types.Type, result types.Type) func([]types.Value) (types.Value, error) {
-		return func(args []types.Value) (types.Value, error) {
-			v := pick(args)
-			if v.IsNull() {
-				return v, nil
-			}
-			return types.Fit(types.AsDecimal(v), result)
-		}
-	}
+	// The value found keeps its own scale.
+	decimals := computed("DECIMAL val, DECIMAL... vals", widestDecimal, func(args []types.Value) (types.Value, error) { return pick(args), nil })
 	f.Overloads = append(f.Overloads, decimals)
 	return f
 }

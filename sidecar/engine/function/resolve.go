@@ -115,8 +115,10 @@ func accepts(p, a types.Type, casts bool) bool {
 		}
 		return true
 	}
-	return casts && p.IsNumeric() && a.IsNumeric() && a.Kind < p.Kind
+	return casts && (p.IsNumeric() && a.IsNumeric() && a.Kind < p.Kind || a.Kind == types.String && isTime(p.Kind))
 }
+
+func isTime(k types.Kind) bool { return k == types.Date || k == types.Time || k == types.Timestamp }
 
 // bind fits a shape to a type, and gives its variables the types that they
 // stand for.

@@ -59,7 +59,29 @@ func (c *context) call(n *ast.Call) (plan.Expr, error) {
 	if err != nil {
 		return nil, located(n.Pos, err)
 	}
+	if !lambda {
+		if err := c.castTimes(n.Name, args, argTypes); err != nil {
+			return nil, located(n.Pos, err)
+		}
+	}
 	return &plan.Call{Name: n.Name, Args: args, Type: result}, nil
+}
+
+// castTimes casts the texts among the arguments that the overload takes as
+// times.
+func (c *context) castTimes(name string, args []plan.Expr, argTypes []types.Type) error {
+	o, _, err := c.a.Functions.ResolveScalar(name, argTypes)
+	if err != nil {
+		return err
+	}
+	for i, t := range argTypes {
+		if t.Kind == types.String && len(o.Params) > 0 {
+			if p := o.Params[min(i, len(o.Params)-1)]; p.Shape == nil && isTime(p.Type.Kind) {
+				args[i] = castTo(args[i], p.Type)
+			}
+		}
+	}
+	return nil
 }
 
 // lambdas types the lambdas among the arguments of a call, then the call.

@@ -108,6 +108,9 @@ func coerceStruct(x *plan.MakeStruct, to types.Type) (plan.Expr, error) {
 // text.
 func coerceLiteral(x *plan.Literal, to types.Type) (plan.Expr, error) {
 	from := x.Type
+	if x.Value.IsNull() && (from.Kind == types.String || to.Kind == types.String || widens(from, to)) {
+		return &plan.Literal{Type: to}, nil
+	}
 	if from.Kind == types.String && to.Kind != types.String {
 		text := strings.TrimSpace(x.Value.Str())
 		switch to.Kind {
@@ -156,20 +159,14 @@ func spelledBool(s string) (value, ok bool) {
 	return false, false
 }
 
-// spelledNumber reads a number as the literal that it would be without quotes.
+// spelledNumber reads a number in quotes: whole ones, also 2e1, are INTEGER or
+// BIGINT, others DECIMAL.
 func spelledNumber(s string) (*plan.Literal, bool) {
-	if strings.ContainsAny(s, "eE") {
-		f, err := types.ParseDouble(s)
-		if err != nil {
-			return nil, false
-		}
-		return &plan.Literal{Value: types.NewDouble(f), Type: types.TDouble}, true
-	}
 	v, err := types.ParseDecimal(s)
 	if err != nil {
 		return nil, false
 	}
-	if !strings.Contains(s, ".") {
+	if v.Apd().Exponent == 0 && (!strings.Contains(s, ".") || strings.ContainsAny(s, "eE")) {
 		if i, err := types.Cast(v, decimalType(v), types.TInteger); err == nil && types.Equal(i, v) {
 			return &plan.Literal{Value: i, Type: types.TInteger}, true
 		}
@@ -241,6 +238,9 @@ func join(t types.Type, e plan.Expr) (types.Type, error) {
 	lit, isLiteral := e.(*plan.Literal)
 	switch {
 	case isLiteral && from.Kind == types.String && t.IsNumeric():
+		if lit.Value.IsNull() {
+			return t, nil
+		}
 		number, ok := spelledNumber(strings.TrimSpace(lit.Value.Str()))
 		if !ok {
 			return t, badText(t, lit.Value.Str())

@@ -11,6 +11,7 @@ package expression
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/sidestream/sidestream/sidecar/engine/ast"
 	"github.com/sidestream/sidestream/sidecar/engine/diagnostic"
@@ -61,7 +62,7 @@ func (a *Analyzer) Predicate(e ast.Expr, s Scope, clause string) (plan.Expr, err
 		if !errors.As(err, &d) || d.Kind != diagnostic.Statement {
 			return nil, err
 		}
-		if unresolved(e, s) {
+		if unresolved(e, s) && !strings.HasPrefix(d.Message, "Unknown column ") {
 			return nil, err
 		}
 		if !late(d) {
