@@ -64,7 +64,9 @@ until Ctrl-C. DEMO_EXIT=1 ends it there, with 0 when all is as it should be.`,
 				screen.Say("try: curl -i %s/v1/orders -H 'content-type: application/json' -d '{\"customerId\": 1, \"product\": \"JUMPERS\", \"quantity\": 1, \"price\": 24.99}'", cfg.URL("orders"))
 				return nil
 			}
-			return shop.Run(ctx, shop.Options{API: cfg.URL("orders"), Broker: cfg.Broker, Seed: *seed, Orders: *orders, Say: screen.Say})
+			err := shop.Run(ctx, shop.Options{API: cfg.URL("orders"), Broker: cfg.Broker, Seed: *seed, Orders: *orders, Say: screen.Say})
+			screen.Say("%s", sys.Figures())
+			return err
 		})
 		return shown(cmd, err)
 	}

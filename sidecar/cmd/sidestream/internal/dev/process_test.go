@@ -106,10 +106,10 @@ func TestConfig(t *testing.T) {
 	require.Equal(t, []string{"orders", "fraud", "inventory", "details"}, names)
 
 	for text, want := range map[string]string{
-		"broker: a\ntopics: b\nservices:\n  x:\n    sql: y\n":     ":4: service x: sql and sidecar belong together",
-		"broker: a\ntopics: b\nservices:\n  x:\n    http: y\n":    ":4: service x: program and http belong together",
-		"broker: a\ntopics: b\nservices:\n  x:\n    sqls: y\n":    "field sqls not found",
-		"broker: a\ntopics: b\n":                                  "no services",
+		"broker: a\ntopics: b\nservices:\n  x:\n    sql: y\n":    ":4: service x: sql and sidecar belong together",
+		"broker: a\ntopics: b\nservices:\n  x:\n    http: y\n":   ":4: service x: program and http belong together",
+		"broker: a\ntopics: b\nservices:\n  x:\n    sqls: y\n":   "field sqls not found",
+		"broker: a\ntopics: b\n":                                 "no services",
 		"topics: b\nservices:\n  x: {program: a, http: 'b:1'}\n": "broker and topics are needed",
 	} {
 		path := filepath.Join(t.TempDir(), "services.yaml")

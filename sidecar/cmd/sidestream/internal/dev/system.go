@@ -47,12 +47,13 @@ type System struct {
 	sidecars []*process
 	programs []*process
 	applying sync.Mutex // the SQL, by one at a time
+	observer *observer
 }
 
 // New prepares a system: the directory is locked, every address is free and the
 // SQL can be read, or the error says why not. Nothing runs yet.
 func New(ctx context.Context, cfg *Config, opts Options) (*System, error) {
-	s := &System{cfg: cfg, opts: opts, screen: opts.Screen}
+	s := &System{cfg: cfg, opts: opts, screen: opts.Screen, observer: newObserver()}
 	for _, svc := range cfg.Services {
 		if svc.SQL == "" {
 			continue
@@ -345,7 +346,7 @@ func (s *System) apply(ctx context.Context, svc Service) (*deploy.Result, error)
 // Run watches the SQL and shows the table until ctx ends.
 func (s *System) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	o := newObserver()
+	o := s.observer
 	g.Go(func() error { return s.watch(ctx) })
 	g.Go(func() error { return o.run(ctx, s.cfg.Broker) })
 	g.Go(func() error {
@@ -363,6 +364,9 @@ func (s *System) Run(ctx context.Context) error {
 	})
 	return g.Wait()
 }
+
+// Figures are those of the orders, as one line of text.
+func (s *System) Figures() string { return s.observer.line(time.Now()) }
 
 // line is the processes as one line of text.
 func (s *System) line() string {

@@ -50,7 +50,7 @@ type kind struct {
 	share int
 	// state it must end in; "" where that depends on the order of things.
 	state string
-	// reason begins each of its reasons.
+	// reason is in its reasons when it FAILED.
 	reason string
 }
 
@@ -65,7 +65,7 @@ var kinds = []kind{
 	{name: "sold out", share: 7, state: failed, reason: "INVENTORY_CHECK"},
 	{name: "last pieces", share: 4, reason: "INVENTORY_CHECK"},
 	{name: "unknown product", share: 6, state: failed, reason: "INVENTORY_CHECK"},
-	{name: "negative quantity", share: 6, state: failed, reason: "ORDER_DETAILS_CHECK"},
+	{name: "negative quantity", share: 6, state: failed, reason: "quantity is"},
 }
 
 // order is an order to place.

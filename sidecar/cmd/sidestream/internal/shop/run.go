@@ -58,7 +58,7 @@ func Run(ctx context.Context, o Options) error {
 		more = fmt.Sprintf("\n  and %d more", len(faults)-20)
 		faults = faults[:20]
 	}
-	return fmt.Errorf("the books don't add up:\n  %s%s", strings.Join(faults, "\n  "), more)
+	return fmt.Errorf("not all is as it should be:\n  %s%s", strings.Join(faults, "\n  "), more)
 }
 
 // load writes customers and stock as their owners would.
@@ -150,11 +150,12 @@ func judge(b *Books, list []order) (report string, faults []string) {
 			t.validated++
 		case failed:
 			t.failed++
+			reasons := strings.Join(e.Reasons, "; ")
 			if t.reason == "" {
-				t.reason = strings.Join(e.Reasons, "; ")
+				t.reason = reasons
 			}
-			if k.reason != "" && !strings.Contains(strings.Join(e.Reasons, "; "), k.reason) {
-				faults = append(faults, fmt.Sprintf("order %s (%s) FAILED for %v instead of %s", o.ID, k.name, e.Reasons, k.reason))
+			if k.reason != "" && !strings.Contains(reasons, k.reason) {
+				faults = append(faults, fmt.Sprintf("order %s (%s) FAILED for %q, in which %q isn't", o.ID, k.name, reasons, k.reason))
 			}
 		}
 		if k.state != "" && len(e.finals) > 0 && e.State != k.state {
