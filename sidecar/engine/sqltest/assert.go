@@ -1,0 +1,257 @@
+package sqltest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/sidestream/sidestream/sidecar/engine/analyze"
+	"github.com/sidestream/sidestream/sidecar/engine/analyze/expression"
+	"github.com/sidestream/sidestream/sidecar/engine/ast"
+	"github.com/sidestream/sidestream/sidecar/engine/catalog"
+	"github.com/sidestream/sidestream/sidecar/engine/diagnostic"
+	"github.com/sidestream/sidestream/sidecar/engine/driver"
+	"github.com/sidestream/sidestream/sidecar/engine/function"
+	"github.com/sidestream/sidestream/sidecar/engine/plan"
+	"github.com/sidestream/sidestream/sidecar/engine/schema"
+	"github.com/sidestream/sidestream/sidecar/engine/serde"
+	"github.com/sidestream/sidestream/sidecar/engine/types"
+)
+
+// dataColumns are the columns that are in a record's value: all but headers.
+func dataColumns(cols []schema.Column) []schema.Column {
+	out := make([]schema.Column, 0, len(cols))
+	for _, c := range cols {
+		if !c.Headers {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// record is a record as its source's columns, ready to be compared.
+type record struct {
+	columns map[string]column
+	deleted bool
+}
+
+type column struct {
+	value types.Value
+	typ   types.Type
+}
+
+// next takes the first record of the source's topic that was not asserted yet.
+func (m *machine) next(src *catalog.Source) (driver.Record, error) {
+	all := m.driver.Read(src.Topic)
+	at := m.read[src.Topic]
+	if at >= len(all) {
+		return driver.Record{}, fmt.Errorf("%s has no further record: topic %s holds %d, all of them asserted", src.Name, src.Topic, len(all))
+	}
+	m.read[src.Topic]++
+	return all[at], nil
+}
+
+func decode(src *catalog.Source, r driver.Record) (*record, error) {
+	out := &record{columns: map[string]column{
+		schema.RowTime: {types.NewBigint(r.Time), types.TBigint},
+	}, deleted: r.Value == nil}
+	key := r.Key
+	if src.Window != plan.NoWindow && key != nil {
+		var err error
+		if key, err = out.window(src, key); err != nil {
+			return nil, err
+		}
+	}
+	if err := out.decode(src.KeyFormat, src.Schema.Key, key, serde.Options{Subject: src.Topic + "-key", IsKey: true}); err != nil {
+		return nil, fmt.Errorf("the key of the next record of %s can't be read: %w", src.Name, err)
+	}
+	if err := out.decode(src.ValueFormat, dataColumns(src.Schema.Value), r.Value, serde.Options{Subject: src.Topic + "-value"}); err != nil {
+		return nil, fmt.Errorf("the value of the next record of %s can't be read: %w", src.Name, err)
+	}
+	return out, nil
+}
+
+// window takes the window off a key: its start, behind the end of a session.
+func (r *record) window(src *catalog.Source, key []byte) ([]byte, error) {
+	size := 8
+	if src.Window == plan.SessionWindow {
+		size = 16
+	}
+	if len(key) < size {
+		return nil, fmt.Errorf("the key of the next record of %s has no window", src.Name)
+	}
+	start := int64(binary.BigEndian.Uint64(key[len(key)-8:]))
+	end := start + src.WindowSize
+	if src.Window == plan.SessionWindow {
+		end = int64(binary.BigEndian.Uint64(key[len(key)-16:]))
+	}
+	r.columns[schema.WindowStart] = column{types.NewBigint(start), types.TBigint}
+	r.columns[schema.WindowEnd] = column{types.NewBigint(end), types.TBigint}
+	return key[:len(key)-size], nil
+}
+
+func (r *record) decode(f plan.Format, cols []schema.Column, data []byte, o serde.Options) error {
+	row := make([]types.Value, len(cols))
+	if data != nil && len(cols) > 0 {
+		dec, err := serde.NewDecoder(f, cols, o)
+		if err != nil {
+			return err
+		}
+		if _, err := dec.Decode(data, row); err != nil {
+			return err
+		}
+	}
+	for i, c := range cols {
+		r.columns[c.Name] = column{row[i], c.Type}
+	}
+	return nil
+}
+
+func (m *machine) source(name ast.Ident) (*catalog.Source, error) {
+	if src, ok := m.catalog.Source(name.Name); ok {
+		return src, nil
+	}
+	return nil, diagnostic.At(name.Pos, "%s does not exist.", name.Name)
+}
+
+func (m *machine) assertValues(s *ast.AssertValues) error {
+	src, err := m.source(s.Target)
+	if err != nil {
+		return err
+	}
+	raw, err := m.next(src)
+	if err != nil {
+		return err
+	}
+	got, err := decode(src, raw)
+	if err != nil {
+		return err
+	}
+	if got.deleted {
+		return fmt.Errorf("the next record of %s is a deletion (no value): %s", src.Name, got.text(src))
+	}
+	return m.compare(src, got, s.Columns, s.Values)
+}
+
+func (m *machine) assertTombstone(s *ast.AssertTombstone) error {
+	src, err := m.source(s.Target)
+	if err != nil {
+		return err
+	}
+	raw, err := m.next(src)
+	if err != nil {
+		return err
+	}
+	got, err := decode(src, raw)
+	if err != nil {
+		return err
+	}
+	if !got.deleted {
+		return fmt.Errorf("the next record of %s is no deletion: %s", src.Name, got.text(src))
+	}
+	return m.compare(src, got, s.Columns, s.Values)
+}
+
+// compare checks the named columns and tells of all that differ.
+func (m *machine) compare(src *catalog.Source, got *record, names []ast.Ident, values []ast.Expr) error {
+	if len(names) == 0 {
+		for _, c := range append(src.Schema.Key[:len(src.Schema.Key):len(src.Schema.Key)], dataColumns(src.Schema.Value)...) {
+			names = append(names, ast.Ident{Name: c.Name})
+		}
+	}
+	if len(names) != len(values) {
+		return fmt.Errorf("%d columns are named and %d values given", len(names), len(values))
+	}
+	typed := expression.Analyzer{Functions: function.Builtin(), CustomType: m.catalog.Type}
+	var wrong diagnostic.Errors
+	for i, name := range names {
+		have, ok := got.columns[name.Name]
+		if !ok {
+			wrong = append(wrong, diagnostic.At(name.Pos, "%s has no column %s. It has: %s", src.Name, name.Name, src.Schema.String()))
+			continue
+		}
+		want, err := typed.Constant(values[i], have.typ)
+		if err != nil {
+			wrong = append(wrong, diagnostic.All(err)...)
+			continue
+		}
+		if !types.Equal(want, have.value) {
+			wrong = append(wrong, diagnostic.At(values[i].Position(), "%s %s: expected %s, got %s",
+				name.Name, have.typ, show(want, have.typ), show(have.value, have.typ)))
+		}
+	}
+	if wrong != nil {
+		wrong[len(wrong)-1].Hint = "the record: " + got.text(src)
+		return wrong
+	}
+	return nil
+}
+
+func show(v types.Value, t types.Type) string {
+	if v.IsNull() {
+		return "NULL"
+	}
+	text := types.Text(v, t)
+	if t.Kind == types.String {
+		return "'" + text + "'"
+	}
+	return text
+}
+
+// text is the record for people, in the order of the columns.
+func (r *record) text(src *catalog.Source) string {
+	names := []string{}
+	for _, c := range src.Schema.Key {
+		names = append(names, c.Name)
+	}
+	if src.Window != plan.NoWindow {
+		names = append(names, schema.WindowStart, schema.WindowEnd)
+	}
+	if !r.deleted {
+		for _, c := range dataColumns(src.Schema.Value) {
+			names = append(names, c.Name)
+		}
+	}
+	names = append(names, schema.RowTime)
+	parts := make([]string, 0, len(names))
+	for _, n := range names {
+		if c, ok := r.columns[n]; ok {
+			parts = append(parts, n+"="+show(c.value, c.typ))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// assertSource makes the asserted source in a catalogue of its own and compares.
+func (m *machine) assertSource(s *ast.AssertSource) error {
+	have, err := m.source(s.Name)
+	if err != nil {
+		return err
+	}
+	if have.Table != s.Table {
+		return diagnostic.At(s.Name.Pos, "%s is a %s.", have.Name, have.Kind())
+	}
+	env := m.env()
+	env.Catalog = catalog.New()
+	for name, t := range m.catalog.Types() {
+		env.Catalog.PutType(name, t)
+	}
+	made, err := analyze.CreateSource(env, &ast.CreateSource{Span: s.Span, Table: s.Table, Name: s.Name, Elements: s.Elements, With: s.With}, "")
+	if err != nil {
+		return err
+	}
+	want := made.Source
+	if len(s.Elements) > 0 && want.Schema.String() != have.Schema.String() {
+		return diagnostic.At(s.Name.Pos, "Expected schema does not match actual for source %s: expected %s, got %s", have.Name, want.Schema.String(), have.Schema.String())
+	}
+	for _, p := range []struct{ name, want, have string }{
+		{"KAFKA_TOPIC", want.Topic, have.Topic},
+		{"KEY_FORMAT", want.KeyFormat.Name, have.KeyFormat.Name},
+		{"VALUE_FORMAT", want.ValueFormat.Name, have.ValueFormat.Name},
+	} {
+		if e := s.With.Get(p.name); e != nil && p.want != p.have {
+			return diagnostic.At(e.Position(), "Expected %s of %s is %s, but it is %s", p.name, have.Name, p.want, p.have)
+		}
+	}
+	return nil
+}
