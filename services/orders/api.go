@@ -30,7 +30,7 @@ type api struct {
 	requests  *requests
 	recent    *recent
 	view      *view
-	brokers   string // for SSE clients that come back
+	kafka     kafkaAt // for SSE clients that come back
 	away      func() bool
 	postTime  time.Duration // the most that a POST waits for its outcome
 	readTime  time.Duration // the most that a pull query takes

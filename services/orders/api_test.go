@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sidestream/sidestream/services/internal/config"
 	"github.com/sidestream/sidestream/services/internal/order"
 )
 
@@ -166,16 +167,16 @@ func TestTheBrokerIsAway(t *testing.T) {
 func TestStartErrors(t *testing.T) {
 	b := newBroker(t)
 	v := newFakeView(t, b)
-	s := settings{brokers: b.addrs, sidecar: v.URL, httpAddr: "127.0.0.1:0", startTime: time.Second, postTime: time.Second, recent: 1, deadline: time.Second}
+	s := settings{Common: config.Common{Brokers: b.addrs, HTTPAddr: "127.0.0.1:0", StartTimeout: time.Second}, sidecar: v.URL, postTime: time.Second, recent: 1, deadline: time.Second}
 	in := startInstance(t, b, v, "orders-0")
 
 	taken := s
-	taken.httpAddr = in.svc.server.Addr()
+	taken.HTTPAddr = in.svc.server.Addr()
 	_, err := start(taken, testLog(t))
 	require.ErrorContains(t, err, "in use by another program")
 
 	nobody := s
-	nobody.brokers = "127.0.0.1:1"
+	nobody.Brokers = "127.0.0.1:1"
 	_, err = start(nobody, testLog(t))
 	require.ErrorContains(t, err, "no Kafka broker at 127.0.0.1:1")
 

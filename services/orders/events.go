@@ -94,7 +94,7 @@ func (a *api) catchUp(s *stream, ended <-chan struct{}) error {
 		}
 	}
 	if len(from) > 0 {
-		if err := replay(a.brokers, from, to, ended, s.send); err != nil {
+		if err := replay(a.kafka, from, to, ended, s.send); err != nil {
 			return err
 		}
 		for p, offset := range to {

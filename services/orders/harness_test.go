@@ -21,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/sidestream/sidestream/services/internal/config"
 	"github.com/sidestream/sidestream/services/internal/order"
 )
 
@@ -43,7 +44,7 @@ func newBroker(t testing.TB) *broker {
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	b := &broker{t: t, cluster: c, addrs: strings.Join(c.ListenAddrs(), ",")}
-	b.client, err = kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	b.client, err = kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ProducerLinger(0))
 	require.NoError(t, err)
 	t.Cleanup(b.client.Close)
 	return b
@@ -228,9 +229,10 @@ type option func(*settings)
 func startInstance(t testing.TB, b *broker, v *fakeView, name string, opts ...option) *instance {
 	t.Helper()
 	s := settings{
-		brokers: b.addrs, sidecar: v.URL, httpAddr: "127.0.0.1:0", instance: name, stateDir: t.TempDir(),
+		Common:   config.Common{Brokers: b.addrs, HTTPAddr: "127.0.0.1:0", InstanceID: name, StateDir: t.TempDir(), StartTimeout: 10 * time.Second},
+		sidecar:  v.URL,
 		deadline: time.Minute, checks: []string{order.FraudCheck, order.InventoryCheck, order.DetailsCheck},
-		postTime: 20 * time.Second, readTime: 2 * time.Second, startTime: 10 * time.Second, recent: 1000,
+		postTime: 20 * time.Second, readTime: 2 * time.Second, recent: 1000,
 		heartbeat: time.Minute,
 	}
 	for _, o := range opts {

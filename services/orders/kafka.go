@@ -21,10 +21,16 @@ const (
 	verdictsTopic    = "order-verdicts"    // read
 )
 
-// clientConfig is what all of the service's own Kafka clients share.
-func clientConfig(brokers string) kafka.ConfigMap {
-	return kafka.ConfigMap{
-		"bootstrap.servers":        brokers,
+// kafkaAt says how to reach Kafka.
+type kafkaAt struct {
+	brokers string            // host:port, divided by commas
+	extra   map[string]string // more settings of the client, for TLS and SASL
+}
+
+// client is the configuration that all of the service's own Kafka clients share.
+func (k kafkaAt) client() kafka.ConfigMap {
+	cfg := kafka.ConfigMap{
+		"bootstrap.servers":        k.brokers,
 		"client.id":                "orders",
 		"enable.metrics.push":      false, // no broker of ours asks for it, and it logs
 		"reconnect.backoff.ms":     50,
@@ -32,12 +38,15 @@ func clientConfig(brokers string) kafka.ConfigMap {
 		"socket.keepalive.enable":  true,
 		"go.logs.channel.enable":   true,
 	}
+	for name, value := range k.extra {
+		cfg[name] = value
+	}
+	return cfg
 }
 
-// consumerConfig reads what is committed, as soon as it is there, without a
-// group.
-func consumerConfig(brokers string) kafka.ConfigMap {
-	cfg := clientConfig(brokers)
+// consumer reads what is committed, as soon as it is there, without a group.
+func (k kafkaAt) consumer() kafka.ConfigMap {
+	cfg := k.client()
 	for k, v := range map[string]any{
 		"group.id":                 "orders-unused", // the client wants one; nothing is committed and no group joined
 		"enable.auto.commit":       false,
@@ -68,19 +77,19 @@ func forwardLogs(logs chan kafka.LogEvent, log *slog.Logger) {
 }
 
 // checkTopics asks the broker, for at most the given time, whether it has all
-// topics of the service with one number of partitions, and returns that.
-func checkTopics(brokers string, within time.Duration) (partitions int, err error) {
-	cfg := clientConfig(brokers)
+// topics of the service, with one number of partitions.
+func (k kafkaAt) checkTopics(within time.Duration) error {
+	cfg := k.client()
 	delete(cfg, "go.logs.channel.enable") // an admin client has none
 	cfg["log_level"] = 0                  // its failure is told by the error below
 	admin, err := kafka.NewAdminClient(&cfg)
 	if err != nil {
-		return 0, fmt.Errorf("kafka client: %w", err)
+		return fmt.Errorf("kafka client: %w", err)
 	}
 	defer admin.Close()
 	md, err := admin.GetMetadata(nil, true, int(within.Milliseconds()))
 	if err != nil {
-		return 0, fmt.Errorf("no Kafka broker at %s within %v (KAFKA_BOOTSTRAP_SERVERS): %w", brokers, within, err)
+		return fmt.Errorf("no Kafka broker at %s within %v (KAFKA_BOOTSTRAP_SERVERS): %w", k.brokers, within, err)
 	}
 	wanted := []string{ordersTopic, requestsTopic, outcomesTopic, stateTopic, validationsTopic, verdictsTopic}
 	var missing []string
@@ -90,14 +99,14 @@ func checkTopics(brokers string, within time.Duration) (partitions int, err erro
 		}
 	}
 	if len(missing) > 0 {
-		return 0, fmt.Errorf("the broker at %s has no topic %s: make the topics of ksql/topics.yaml first", brokers, strings.Join(missing, ", "))
+		return fmt.Errorf("the broker at %s has no topic %s: make the topics of ksql/topics.yaml first", k.brokers, strings.Join(missing, ", "))
 	}
-	partitions = len(md.Topics[ordersTopic].Partitions)
+	partitions := len(md.Topics[ordersTopic].Partitions)
 	for _, t := range slices.Concat(wanted[1:2], wanted[3:]) {
 		if n := len(md.Topics[t].Partitions); n != partitions {
-			return 0, fmt.Errorf("topic %s has %d partitions and %s has %d: an order must be in the same partition of both, so give them the same number",
+			return fmt.Errorf("topic %s has %d partitions and %s has %d: an order must be in the same partition of both, so give them the same number",
 				t, n, ordersTopic, partitions)
 		}
 	}
-	return partitions, nil
+	return nil
 }

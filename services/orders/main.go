@@ -15,13 +15,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/sidestream/sidestream/services/internal/telemetry"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	s, err := readSettings()
 	if err == nil {
-		err = run(ctx, s, s.logger())
+		err = run(ctx, s, telemetry.Logger(os.Stderr, "orders", s.LogLevel, s.LogFormat))
 	}
 	stop()
 	if err != nil {

@@ -86,8 +86,8 @@ type pending struct {
 	lost chan error   // holds one: the broker didn't take the request
 }
 
-func newRequests(brokers, topic string, timeout time.Duration, log *slog.Logger) (*requests, error) {
-	cfg := clientConfig(brokers)
+func newRequests(at kafkaAt, topic string, timeout time.Duration, log *slog.Logger) (*requests, error) {
+	cfg := at.client()
 	for k, v := range map[string]any{
 		"acks": "all", "enable.idempotence": false,
 		"message.timeout.ms": int(timeout.Milliseconds()),

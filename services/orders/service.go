@@ -10,8 +10,8 @@ import (
 
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/sidestream/sidestream/services/internal/telemetry"
 	"github.com/sidestream/sidestream/services/internal/web"
 	"github.com/sidestream/sidestream/services/transact"
 	"github.com/sidestream/sidestream/sidecar/client"
@@ -37,8 +37,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 
 // start opens the address and the Kafka clients.
 func start(s settings, log *slog.Logger) (*service, error) {
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reg := telemetry.Registry()
 	posted := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "orders_posted_total",
 		Help: "Orders posted here, by outcome: created, same, conflict, key-conflict, unknown."}, []string{"outcome"})
 	decided := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "orders_decision_seconds",
@@ -56,32 +55,33 @@ func start(s settings, log *slog.Logger) (*service, error) {
 	health := &web.Health{}
 	router := web.NewRouter()
 	svc := &service{server: &web.Server{Handler: router, Health: health, Log: log, DrainDelay: s.drainDelay}}
-	if err := svc.server.Listen(s.httpAddr); err != nil {
+	if err := svc.server.Listen(s.HTTPAddr); err != nil {
 		return nil, err
 	}
-	if _, err := checkTopics(s.brokers, s.startTime); err != nil {
+	at := kafkaAt{s.Brokers, s.Kafka}
+	if err := at.checkTopics(s.StartTimeout); err != nil {
 		return nil, err
 	}
 	svc.runner, err = transact.New(transact.Config{
-		Name: "orders", Brokers: s.brokers, Inputs: inputs, Changelog: stateTopic,
-		StateDir: s.stateDir, InstanceID: s.instance, TickEvery: min(time.Second, s.deadline/4+time.Millisecond),
-		StartTimeout: s.startTime, Logger: log, Registerer: reg,
+		Name: "orders", Brokers: s.Brokers, Inputs: inputs, Changelog: stateTopic,
+		StateDir: s.StateDir, InstanceID: s.InstanceID, TickEvery: min(time.Second, s.deadline/4+time.Millisecond),
+		StartTimeout: s.StartTimeout, Logger: log, Registerer: reg, Kafka: s.Kafka,
 	}, newLifecycle(s.checks, s.deadline))
 	if err != nil {
 		return nil, err
 	}
-	if svc.requests, err = newRequests(s.brokers, requestsTopic, s.postTime, log); err != nil {
+	if svc.requests, err = newRequests(at, requestsTopic, s.postTime, log); err != nil {
 		return nil, err
 	}
-	svc.tail, err = startTail(s.brokers, rec, svc.requests,
-		func(d time.Duration) { decided.Observe(d.Seconds()) }, s.startTime, log)
+	svc.tail, err = startTail(at, rec, svc.requests,
+		func(d time.Duration) { decided.Observe(d.Seconds()) }, s.StartTimeout, log)
 	if err != nil {
 		svc.requests.close()
 		return nil, err
 	}
 
 	a := &api{
-		requests: svc.requests, recent: rec, view: &view{sidecar}, brokers: s.brokers, away: svc.tail.away.Load,
+		requests: svc.requests, recent: rec, view: &view{sidecar}, kafka: at, away: svc.tail.away.Load,
 		postTime: s.postTime, readTime: s.readTime, heartbeat: s.heartbeat, log: log, posted: posted,
 	}
 	svc.route(router, a, health, sidecar, reg, log)

@@ -1,114 +1,43 @@
 package main
 
 import (
-	"fmt"
-	"log/slog"
-	"os"
-	"path/filepath"
+	"errors"
 	"strings"
 	"time"
 
-	"github.com/spf13/viper"
+	"github.com/sidestream/sidestream/services/internal/config"
 )
 
-// settings are the environment variables of the same names, in capitals.
+// settings are environment variables; README.md has them in a table.
 type settings struct {
-	brokers    string
+	config.Common
 	sidecar    string
-	httpAddr   string
-	instance   string
-	stateDir   string
-	logLevel   slog.Level
-	logFormat  string
 	deadline   time.Duration
 	checks     []string
 	postTime   time.Duration
 	readTime   time.Duration
-	startTime  time.Duration
 	drainDelay time.Duration
 	heartbeat  time.Duration
 	recent     int
 }
 
 func readSettings() (settings, error) {
-	v := viper.New()
-	v.AutomaticEnv()
-	host, err := os.Hostname()
-	if err != nil || host == "" {
-		host = "orders-0"
-	}
-	for name, value := range map[string]any{
-		"kafka_bootstrap_servers": "127.0.0.1:9092",
-		"sidecar_url":             "http://127.0.0.1:8088",
-		"http_addr":               ":8080",
-		"instance_id":             host,
-		"state_dir":               filepath.Join("data", "orders"),
-		"log_level":               "info",
-		"log_format":              "text",
-		"order_deadline":          "60s",
-		"order_checks":            "FRAUD_CHECK,INVENTORY_CHECK,ORDER_DETAILS_CHECK",
-		"post_timeout":            "5s",
-		"read_timeout":            "2s",
-		"start_timeout":           "15s",
-		"drain_delay":             "0s",
-		"sse_heartbeat":           "15s",
-		"recent_records":          "8192",
-	} {
-		v.SetDefault(name, value)
-	}
+	c := config.New()
 	s := settings{
-		brokers:   v.GetString("kafka_bootstrap_servers"),
-		sidecar:   v.GetString("sidecar_url"),
-		httpAddr:  v.GetString("http_addr"),
-		instance:  v.GetString("instance_id"),
-		stateDir:  v.GetString("state_dir"),
-		logFormat: strings.ToLower(v.GetString("log_format")),
-		recent:    v.GetInt("recent_records"),
+		Common:     c.Common(),
+		sidecar:    c.Text("SIDECAR_URL", "http://127.0.0.1:8088"),
+		deadline:   c.Duration("ORDER_DEADLINE", time.Minute, time.Millisecond),
+		postTime:   c.Duration("POST_TIMEOUT", 5*time.Second, 100*time.Millisecond),
+		readTime:   c.Duration("READ_TIMEOUT", 2*time.Second, 10*time.Millisecond),
+		drainDelay: c.Duration("DRAIN_DELAY", 0, 0),
+		heartbeat:  c.Duration("SSE_HEARTBEAT", 15*time.Second, time.Second),
+		recent:     c.Whole("RECENT_RECORDS", 8192, 1, 10_000_000),
 	}
-	var errs []string
-	bad := func(name, want string) {
-		errs = append(errs, fmt.Sprintf("%s is %q: give %s", strings.ToUpper(name), v.GetString(name), want))
-	}
-	duration := func(name string, least time.Duration) time.Duration {
-		d, err := time.ParseDuration(v.GetString(name))
-		if err != nil || d < least {
-			bad(name, fmt.Sprintf("a time of at least %v, as 60s", least))
+	for check := range strings.SplitSeq(c.Text("ORDER_CHECKS", "FRAUD_CHECK,INVENTORY_CHECK,ORDER_DETAILS_CHECK"), ",") {
+		if check = strings.TrimSpace(check); check == "" || strings.ContainsAny(check, " \t\n") {
+			return s, errors.Join(c.Err(), errors.New("ORDER_CHECKS: give names of checks without blanks, divided by commas"))
 		}
-		return d
+		s.checks = append(s.checks, check)
 	}
-	s.deadline = duration("order_deadline", time.Millisecond)
-	s.postTime = duration("post_timeout", 100*time.Millisecond)
-	s.readTime = duration("read_timeout", 10*time.Millisecond)
-	s.startTime = duration("start_timeout", time.Second)
-	s.drainDelay = duration("drain_delay", 0)
-	s.heartbeat = duration("sse_heartbeat", time.Second)
-	if err := s.logLevel.UnmarshalText([]byte(v.GetString("log_level"))); err != nil {
-		bad("log_level", "debug, info, warn or error")
-	}
-	if s.logFormat != "text" && s.logFormat != "json" {
-		bad("log_format", "text or json")
-	}
-	if s.recent < 1 {
-		bad("recent_records", "a number of records of at least 1")
-	}
-	for c := range strings.SplitSeq(v.GetString("order_checks"), ",") {
-		if c = strings.TrimSpace(c); c != "" {
-			s.checks = append(s.checks, c)
-		}
-		if strings.ContainsAny(c, " \n") {
-			bad("order_checks", "names of checks, divided by commas")
-		}
-	}
-	if len(errs) > 0 {
-		return s, fmt.Errorf("settings: %s", strings.Join(errs, "; "))
-	}
-	return s, nil
-}
-
-func (s settings) logger() *slog.Logger {
-	opts := &slog.HandlerOptions{Level: s.logLevel}
-	if s.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, opts)).With("service", "orders")
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, opts)).With("service", "orders")
+	return s, c.Err()
 }

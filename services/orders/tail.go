@@ -32,8 +32,8 @@ type tail struct {
 
 // startTail positions the consumer at the end of each partition, and returns
 // when it stands there.
-func startTail(brokers string, rec *recent, req *requests, decided func(time.Duration), within time.Duration, log *slog.Logger) (*tail, error) {
-	cfg := consumerConfig(brokers)
+func startTail(at kafkaAt, rec *recent, req *requests, decided func(time.Duration), within time.Duration, log *slog.Logger) (*tail, error) {
+	cfg := at.consumer()
 	c, err := kafka.NewConsumer(&cfg)
 	if err != nil {
 		return nil, fmt.Errorf("kafka consumer: %w", err)
@@ -160,8 +160,8 @@ func (t *tail) close() error {
 // replay reads the committed records of `orders` from the offsets of `from` on
 // to those of `to` (by partition), and hands them over as they come. It ends
 // early when stopped is closed, or with the error of fn.
-func replay(brokers string, from, to map[int32]int64, stopped <-chan struct{}, fn func(*record) error) error {
-	cfg := consumerConfig(brokers)
+func replay(k kafkaAt, from, to map[int32]int64, stopped <-chan struct{}, fn func(*record) error) error {
+	cfg := k.consumer()
 	cfg["enable.partition.eof"] = true
 	cfg["auto.offset.reset"] = "earliest" // what is gone by retention is passed by
 	cfg["go.logs.channel.enable"] = false
