@@ -30,7 +30,7 @@ func CreateAs(env *Env, s *ast.CreateAs, queryID string) (*Persistent, error) {
 	out.Replaces = exists
 	if exists {
 		if err := checkReplace(old, out.Source); err != nil {
-			return nil, err
+			return nil, inStatement(err, out.Source.SQL)
 		}
 	}
 	return out, nil
@@ -57,6 +57,7 @@ func undetermined(err error) error {
 		}
 	}
 	out := *d
+	out.Kind = diagnostic.Statement
 	out.Message = "Could not determine output schema for query due to error: " + d.Message
 	return &out
 }
@@ -70,29 +71,32 @@ func createAs(env *Env, s *ast.CreateAs, props *properties, queryID string) (*Pe
 	if s.Table {
 		p.kindWord = "TABLE"
 	}
+	text := p.written(s, props)
 	r, err := p.plan()
 	if err != nil {
-		return nil, err
+		return nil, inStatement(err, text)
 	}
 	if r.table() != s.Table {
 		made := "STREAM"
 		if r.table() {
 			made = "TABLE"
 		}
-		return nil, diagnostic.At(s.Pos, "Invalid result type. Your SELECT query produces a %[1]s. Please use CREATE %[1]s AS SELECT statement instead.", made)
+		return nil, inStatement(diagnostic.At(s.Pos, "Invalid result type. Your SELECT query produces a %[1]s. Please use CREATE %[1]s AS SELECT statement instead.\nStatement: %[2]s", made, text), text)
 	}
 	if s.Table && !r.stored {
 		r = p.keep(r)
 	}
 	source, err := p.sinkSource(s, props, r, queryID)
 	if err != nil {
-		return nil, err
+		return nil, inStatement(err, text)
 	}
+	source.SQL = text
 	root, step := p.sink(r, source)
 	q := p.finish(queryID, root, step)
 	if s.Table {
 		q.Materialized = materialized(q.Root)
 	}
+	source.SQL = text
 	out := &Persistent{Source: source, Plan: q, Reads: p.reads(), Writes: source.Name, Warnings: p.warnings}
 	out.Topic = props.newTopic(source.Topic, source.Partitions, source.Replicas, s.Table, source.Window != plan.NoWindow, p.windowRetention())
 	return out, nil
@@ -122,7 +126,7 @@ func (p *planner) sinkSource(s *ast.CreateAs, props *properties, r *relation, qu
 	out := &catalog.Source{
 		Name: s.Name.Name, Table: s.Table, Schema: *r.schema(), Topic: props.Topic, Partitions: props.Partitions, Replicas: props.Replicas,
 		Window: r.node.Out().Window, WindowSize: r.node.Out().WindowSize, WindowText: r.window,
-		SQL: s.Text, CreatedBy: queryID, Materialized: s.Table,
+		CreatedBy: queryID, Materialized: s.Table,
 	}
 	if out.Topic == "" {
 		out.Topic = p.env.Config[configTopicPrefix] + s.Name.Name
