@@ -43,18 +43,17 @@ func unknownEncoding(name string) error {
 	return fmt.Errorf("Supported input and output encodings are: hex, utf8, ascii and base64, but got %q", name)
 }
 
-// decodeHex also takes 0x4142 and X'4142'; an odd number of digits has a zero
-// before it.
+// decodeHex also takes 0x4142 and X'4142'; behind 0x an odd number of digits has
+// a zero before it.
 func decodeHex(s string) ([]byte, error) {
 	digits := s
 	switch {
 	case strings.HasPrefix(s, "0x"):
-		digits = s[2:]
+		if digits = s[2:]; len(digits)%2 == 1 {
+			digits = "0" + digits
+		}
 	case len(s) > 2 && (s[0] == 'X' || s[0] == 'x') && s[1] == '\'' && s[len(s)-1] == '\'':
 		digits = s[2 : len(s)-1]
-	}
-	if len(digits)%2 == 1 {
-		digits = "0" + digits
 	}
 	b, err := hex.DecodeString(digits)
 	if err != nil {

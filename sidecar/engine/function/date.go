@@ -43,12 +43,13 @@ func formatDate(days int64, pattern string) (types.Value, error) {
 	return text(s), err
 }
 
-func parseDate(s, pattern string) (int64, error) {
+// parseDate reads a date by one of the ways of reading a pattern.
+func parseDate(s, pattern string, read func(p *javatime.Pattern, s string) (*javatime.Parsed, error)) (int64, error) {
 	p, err := javatime.Compile(pattern)
 	if err != nil {
 		return 0, err
 	}
-	parsed, err := p.Parse(s)
+	parsed, err := read(p, s)
 	if err != nil {
 		return 0, err
 	}
@@ -76,12 +77,12 @@ func dateFunctions() []*Scalar {
 			nullable("DATE date, STRING formatPattern", "STRING", func(a []types.Value) (types.Value, error) { return formatDate(a[0].Int(), a[1].Str()) })),
 		scalar("stringtodate", categoryDateTime, "Converts a string representation of a date into an integer representing days since epoch using the given format pattern.",
 			nullable("STRING formattedDate, STRING formatPattern", "INTEGER", func(a []types.Value) (types.Value, error) {
-				d, err := parseDate(a[0].Str(), a[1].Str())
+				d, err := parseDate(a[0].Str(), a[1].Str(), (*javatime.Pattern).Parse)
 				return integer(int(d)), err
 			})),
 		scalar("parse_date", categoryDateTime, "Converts a string representation of a date in the given format into a DATE value.",
 			nullable("STRING formattedDate, STRING formatPattern", "DATE", func(a []types.Value) (types.Value, error) {
-				d, err := parseDate(a[0].Str(), a[1].Str())
+				d, err := parseDate(a[0].Str(), a[1].Str(), (*javatime.Pattern).ParseFront)
 				return types.NewDate(d), err
 			})),
 		scalar("from_days", categoryDateTime, "Converts a number of days since epoch to a DATE value.",

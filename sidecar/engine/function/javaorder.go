@@ -14,7 +14,10 @@ func javaOrder(entries []types.Entry) []types.Entry {
 	if len(entries) < 2 {
 		return entries
 	}
-	buckets := uint32(16)
+	buckets := uint32(1) // the table is made for the number of entries
+	for buckets < uint32(len(entries)) {
+		buckets *= 2
+	}
 	for float64(len(entries)) > 0.75*float64(buckets) {
 		buckets *= 2
 	}

@@ -159,14 +159,14 @@ func spelledBool(s string) (value, ok bool) {
 	return false, false
 }
 
-// spelledNumber reads a number in quotes: whole ones, also 2e1, are INTEGER or
-// BIGINT, others DECIMAL.
+// spelledNumber reads a number in quotes: plain whole ones are INTEGER or
+// BIGINT, others DECIMAL, also 2e1.
 func spelledNumber(s string) (*plan.Literal, bool) {
 	v, err := types.ParseDecimal(s)
 	if err != nil {
 		return nil, false
 	}
-	if v.Apd().Exponent == 0 && (!strings.Contains(s, ".") || strings.ContainsAny(s, "eE")) {
+	if !strings.ContainsAny(s, ".eE") {
 		if i, err := types.Cast(v, decimalType(v), types.TInteger); err == nil && types.Equal(i, v) {
 			return &plan.Literal{Value: i, Type: types.TInteger}, true
 		}

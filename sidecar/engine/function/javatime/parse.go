@@ -33,6 +33,9 @@ type values struct {
 	at         map[byte]int64
 	zone       *time.Location
 	am, pm, bc bool
+	// lenient takes numbers of any length, and values beyond their range, as
+	// SimpleDateFormat does.
+	lenient bool
 }
 
 // Parse reads the whole text. Letters may have any case.
@@ -47,6 +50,17 @@ func (p *Pattern) Parse(text string) (*Parsed, error) {
 		return nil, fmt.Errorf("Text '%s' could not be parsed with the pattern '%s': %w", text, p.text, err)
 	}
 	return out, nil
+}
+
+// ParseFront reads the front of the text as Java's SimpleDateFormat does: what
+// is behind is ignored, numbers may have fewer or more digits than letters, and
+// a 13th month is the first of the next year.
+func (p *Pattern) ParseFront(text string) (*Parsed, error) {
+	v := &values{at: map[byte]int64{}, lenient: true}
+	if rest, ok := p.read(p.parts, text, v); !ok {
+		return nil, fmt.Errorf("Unparseable date: \"%s\" (pattern '%s', at index %d)", text, p.text, len(text)-len(rest))
+	}
+	return v.resolve()
 }
 
 // read matches the parts against the front of s.
@@ -130,6 +144,7 @@ func (p part) readNumber(s string, v *values) (string, bool) {
 	}
 	least, most := 1, 19
 	switch {
+	case v.lenient && p.reserve == 0:
 	case p.fixed > 0:
 		least, most = p.fixed, p.fixed
 	case letter == 'y' || letter == 'u':
@@ -160,7 +175,7 @@ func (p part) readNumber(s string, v *values) (string, bool) {
 	switch {
 	case letter == 'S':
 		n *= pow(9 - p.count)
-	case (letter == 'y' || letter == 'u') && p.count == 2:
+	case (letter == 'y' || letter == 'u') && p.count == 2 && i-start == 2:
 		n += 2000
 	}
 	if negative {
@@ -205,7 +220,7 @@ func (v *values) resolve() (*Parsed, error) {
 	out := &Parsed{Year: 1970, Month: 1, Day: 1, Location: v.zone}
 	get := func(letter byte, low, high int64) (int64, bool, error) {
 		n, ok := v.at[letter]
-		if ok && (n < low || n > high) {
+		if ok && (n < low || n > high) && !v.lenient {
 			return 0, false, fmt.Errorf("the value %d of %c is not in the range %d to %d", n, letter, low, high)
 		}
 		return n, ok, nil
@@ -247,7 +262,7 @@ func (v *values) resolveDate(out *Parsed, get func(byte, int64, int64) (int64, b
 		}
 	}
 	// A day behind the month's end is its end, as Java's smart resolver has it.
-	if last := time.Date(out.Year, time.Month(out.Month)+1, 0, 0, 0, 0, 0, time.UTC).Day(); out.Day > last {
+	if last := time.Date(out.Year, time.Month(out.Month)+1, 0, 0, 0, 0, 0, time.UTC).Day(); out.Day > last && !v.lenient {
 		out.Day = last
 	}
 	if want, ok := v.at['E']; ok {
