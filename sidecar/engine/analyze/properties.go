@@ -216,7 +216,11 @@ func (p *properties) formats(env *Env, s *schema.Schema, like *catalogFormats) (
 	if key.Name == serde.Kafka && len(s.Key) == 0 {
 		key = plan.Format{Name: serde.None}
 	}
-	return key, value, checkFormats(s, key, value)
+	err = checkFormats(s, key, value)
+	if d, ok := err.(*diagnostic.Error); ok && like != nil {
+		d.Kind = diagnostic.General
+	}
+	return key, value, err
 }
 
 // catalogFormats are the formats that a query takes from its leftmost source.
@@ -259,6 +263,7 @@ func (p *properties) knownFormat(property, name string) error {
 			return nil
 		}
 		e := diagnostic.At(pos, "Cannot create topic '%s' with format %s without configuring 'ksql.schema.registry.url'", p.Topic, name)
+		e.Kind = diagnostic.General
 		e.Hint = "This server works without a Schema Registry: use JSON, DELIMITED, KAFKA or NONE."
 		return e
 	}

@@ -41,26 +41,48 @@ func CreateSource(env *Env, s *ast.CreateSource, queryID string) (*Created, erro
 	if src.KeyFormat, src.ValueFormat, err = props.formats(env, &columns, nil); err != nil {
 		return nil, placed(err, s.Pos)
 	}
-	if err := checkDeclared(s, src, props); err != nil {
-		return nil, err
-	}
-	if src.Timestamp, err = props.timestamp(&columns); err != nil {
-		return nil, err
-	}
 	text := canonical(s, written, props, src)
 	src.SQL = format.Statement(text)
 	out := &Created{Source: src}
 	if err := sourceTopic(env, props, text, out); err != nil {
 		return nil, err
 	}
-	if err := existing(env, s, out); err != nil || out.Exists {
-		return out, err
+	if err := checkSource(env, s, props, out); err != nil {
+		return nil, stating(err, src.SQL)
+	}
+	if out.Exists {
+		return out, nil
 	}
 	if s.ReadOnly && s.Table {
 		src.CreatedBy, src.Materialized = queryID, true
 		out.Query = keepRows(src, queryID)
 	}
 	return out, nil
+}
+
+// checkSource checks what the columns, the properties and the catalogue mean for
+// each other.
+func checkSource(env *Env, s *ast.CreateSource, props *properties, out *Created) (err error) {
+	if err := checkDeclared(s, out.Source, props); err != nil {
+		return err
+	}
+	if out.Source.Timestamp, err = props.timestamp(&out.Source.Schema); err != nil {
+		return err
+	}
+	return existing(env, s, out)
+}
+
+// stating says which statement an error is about, in canonical form.
+func stating(err error, text string) error {
+	if err == nil {
+		return nil
+	}
+	for _, e := range diagnostic.All(err) {
+		if e.Statement == "" {
+			e.Statement = text
+		}
+	}
+	return err
 }
 
 // placed gives an error without a position the statement's.
@@ -113,7 +135,7 @@ func checkElement(s *ast.CreateSource, e *ast.Element, t types.Type) error {
 	const about = "\nTables have PRIMARY KEYs, which are unique and NON NULL.\nStreams have KEYs, which have no uniqueness or NON NULL constraints."
 	wrong := func(used, right, kind string) error {
 		err := located(e.Pos, "Column %s is a '%s' column: please use '%s' for %s.%s", schema.Quote(e.Name), used, right, kind, about)
-		err.Kind = diagnostic.Syntax
+		err.Kind, err.Statement = diagnostic.Syntax, schema.Quote(e.Name)
 		return err
 	}
 	switch {
@@ -267,9 +289,7 @@ func existing(env *Env, s *ast.CreateSource, out *Created) error {
 	kind := strings.ToLower(out.Source.Kind())
 	old, found := env.Catalog.Source(s.Name.Name)
 	if s.OrReplace && (s.ReadOnly || found && old.ReadOnly) {
-		err := diagnostic.At(s.Name.Pos, "Cannot add %s '%s': CREATE OR REPLACE is not supported on source %ss.", kind, s.Name.Name, kind)
-		err.Kind = diagnostic.General
-		return err
+		return diagnostic.At(s.Name.Pos, "Cannot add %s '%s': CREATE OR REPLACE is not supported on source %ss.", kind, s.Name.Name, kind)
 	}
 	switch {
 	case !found:
