@@ -69,6 +69,7 @@ func (s *delimitedSerde) Decode(data []byte, dst []types.Value) (bool, error) {
 		return false, fmt.Errorf("Unexpected field count, csvFields:%d schemaFields:%d line: %s",
 			len(s.fields), len(s.cols), line)
 	}
+	clear(dst) // empty fields are NULL
 	for i, field := range s.fields {
 		if field == "" {
 			continue

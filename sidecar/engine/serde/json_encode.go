@@ -95,9 +95,6 @@ func appendJSON(dst []byte, v types.Value, t *types.Type) ([]byte, error) {
 				dst = append(dst, ',')
 			}
 			dst = append(appendJSONString(dst, types.Text(x.Key, *t.Key)), ':')
-			if x.Key.IsNull() {
-				return nil, fmt.Errorf("a MAP with a NULL key can't be written as JSON")
-			}
 			if dst, err = appendJSON(dst, x.Value, t.Elem); err != nil {
 				return nil, err
 			}
