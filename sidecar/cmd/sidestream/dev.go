@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -25,8 +26,10 @@ stops all of it. Data stays in --dir until --fresh.
 
 With --demo it loads a shop, places orders of every kind, says how each kind
 ended and why, and checks the books on the topics; then the system is yours
-until Ctrl-C. DEMO_EXIT=1 ends it there, with 0 when all is as it should be.`,
-		Example: "  sidestream dev\n  DEMO_EXIT=1 sidestream dev --demo --fresh",
+until Ctrl-C. DEMO_EXIT=1 ends it there, with 0 when all is as it should be. The
+demo has a directory of its own, .sidestream/demo, and begins afresh each time,
+unless --dir is given.`,
+		Example: "  sidestream dev\n  DEMO_EXIT=1 sidestream dev --demo",
 		Args:    cobra.NoArgs,
 	}
 	f := cmd.Flags()
@@ -45,6 +48,9 @@ until Ctrl-C. DEMO_EXIT=1 ends it there, with 0 when all is as it should be.`,
 		}
 		if *orders < 1 {
 			return fmt.Errorf("--orders %d: give 1 or more", *orders)
+		}
+		if *demo && !cmd.Flags().Changed("dir") {
+			*dir, *fresh = filepath.Join(*dir, "demo"), true
 		}
 		vars, err := defines(*define)
 		if err != nil {
