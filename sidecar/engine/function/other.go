@@ -56,7 +56,7 @@ func geoDistance(a []types.Value) (types.Value, error) {
 	}
 	radians := func(degrees float64) float64 { return degrees / 180 * math.Pi }
 	deltaLat, deltaLon := radians(x[2]-x[0]), radians(x[3]-x[1])
-	h := math.Sin(deltaLat/2)*math.Sin(deltaLat/2) +
-		math.Sin(deltaLon/2)*math.Sin(deltaLon/2)*math.Cos(radians(x[0]))*math.Cos(radians(x[2]))
+	h := sine(deltaLat/2)*sine(deltaLat/2) +
+		sine(deltaLon/2)*sine(deltaLon/2)*cosine(radians(x[0]))*cosine(radians(x[2]))
 	return double(radius * 2 * math.Asin(math.Sqrt(h))), nil
 }
