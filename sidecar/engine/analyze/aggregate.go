@@ -98,7 +98,7 @@ func (p *planner) checkClauses() error {
 		if q.Emit == ast.EmitFinal && q.Window == nil {
 			return finalNeedsWindow(q.Pos)
 		}
-		return nil
+		return p.checkRetention()
 	}
 	switch {
 	case q.Window != nil:
@@ -111,6 +111,21 @@ func (p *planner) checkClauses() error {
 		return finalNeedsWindow(q.Pos)
 	}
 	return nil
+}
+
+// checkRetention: windows must be kept until they close.
+func (p *planner) checkRetention() error {
+	if p.query.Window == nil {
+		return nil
+	}
+	w := windowOf(p.query.Window, p.query.Emit == ast.EmitFinal)
+	if w.Retention >= w.Size+w.Grace {
+		return nil
+	}
+	e := diagnostic.At(p.query.Window.Pos, "The retention period of the window store Aggregate-Aggregate-Materialize must be no smaller than its window size plus the grace period. "+
+		"Got size=[%d], grace=[%d], retention=[%d]", w.Size, w.Grace, w.Retention)
+	e.Kind = diagnostic.General
+	return e
 }
 
 func finalNeedsWindow(pos ast.Pos) error {
@@ -422,7 +437,7 @@ func (p *planner) aggregateStep(r, grouped *relation, g *grouping) *relation {
 	}
 	window := ""
 	if w := p.query.Window; w != nil {
-		n.Window = windowOf(w)
+		n.Window = windowOf(w, n.Final)
 		window = w.Kind.String()
 		out.Window = n.Window.Kind
 		n.Store.Kind = plan.SessionStore
@@ -513,8 +528,9 @@ func (p *planner) checkStates(r *relation, g *grouping) error {
 	return nil
 }
 
-// windowOf resolves a WINDOW clause.
-func windowOf(w *ast.Window) *plan.Window {
+// windowOf resolves a WINDOW clause. Without GRACE PERIOD, EMIT FINAL waits for
+// no late rows, EMIT CHANGES takes them for a day.
+func windowOf(w *ast.Window, final bool) *plan.Window {
 	out := &plan.Window{Kind: plan.TimeWindow, Size: w.Size.Millis(), Advance: w.Size.Millis(), Hopping: w.Kind == ast.Hopping}
 	if w.Kind == ast.Session {
 		out.Kind = plan.SessionWindow
@@ -524,7 +540,7 @@ func windowOf(w *ast.Window) *plan.Window {
 	}
 	if w.Grace != nil {
 		out.Grace = w.Grace.Millis()
-	} else {
+	} else if !final {
 		out.Grace = max(0, dayMillis-out.Size)
 	}
 	out.Retention = out.Size + out.Grace

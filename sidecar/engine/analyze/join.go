@@ -238,9 +238,7 @@ func (p *planner) joinOne(j *joinShape, name string, l, r *side) (*relation, err
 	if j.foreign {
 		return p.foreignKeyJoin(j, name, l, r)
 	}
-	if err := p.partitionAlike(l, r); err != nil {
-		return nil, err
-	}
+	p.later(p.partitionAlike(l, r))
 	if err := p.keyAlike(name, l, r, leftKey, rightKey); err != nil {
 		return nil, err
 	}
@@ -293,7 +291,7 @@ func (p *planner) joinKeys(j *joinShape, l, r *side) (left, right plan.Expr, err
 			return nil, nil, diagnostic.At(j.join.On.Position(), "Invalid join condition: types don't match. Got %s{%s} = %s{%s}.",
 				exprText(l.on), lt, exprText(r.on), rt)
 		}
-		return nil, nil, diagnostic.At(j.join.On.Position(), "Invalid join. Key types differ: %s vs %s", lt, rt)
+		p.later(diagnostic.At(j.join.On.Position(), "Invalid join. Key types differ: %s vs %s", lt, rt))
 	}
 	return left, right, checkKeyType(j.join.On.Position(), j.key, lt)
 }
@@ -319,24 +317,11 @@ func (p *planner) checkJoin(j *joinShape, l, r *side) error {
 	case !leftTable && rightTable && j.join.Kind == ast.RightJoin:
 		return diagnostic.At(pos, "Invalid join type: right-outer join not supported for stream-table join. Got %s.", got())
 	}
-	if err := p.checkJoinWindows(l, r); err != nil {
-		return err
-	}
-	within := j.join.Within
 	switch {
-	case !rightTable && within == nil:
-		return diagnostic.At(pos, "Stream-Stream joins must have a WITHIN clause specified. None was provided. To learn about how to specify a WITHIN clause with a stream-stream join, please visit: "+
-			"https://docs.confluent.io/current/ksql/docs/syntax-reference.html#create-stream-as-select")
 	case !leftTable && rightTable && !p.isKey(r):
 		return diagnostic.At(j.join.On.Position(), "Invalid join condition: stream-table joins require to join on the table's primary key. Got %s.", written())
 	case leftTable && !p.isKey(r):
 		return diagnostic.At(j.join.On.Position(), "Invalid join condition: table-table joins require to join on the primary key of the right input table. Got %s.", written())
-	case !leftTable && rightTable && within != nil:
-		return diagnostic.At(within.Pos, "A window definition was provided for a Stream-Table join. These joins are not windowed. "+
-			"Please drop the window definition (i.e. the WITHIN clause) and try to execute your Stream-Table join again.")
-	case leftTable && within != nil:
-		return diagnostic.At(within.Pos, "A window definition was provided for a Table-Table join. These joins are not windowed. "+
-			"Please drop the window definition (i.e. the WITHIN clause) and try to execute your Table-Table join again.")
 	case leftTable && !p.isKey(l):
 		switch {
 		case l.source == nil:
@@ -345,7 +330,28 @@ func (p *planner) checkJoin(j *joinShape, l, r *side) error {
 			return diagnostic.At(pos, "Invalid join type: %s on a foreign key is not supported. Got %s.", j.join.Kind, got())
 		}
 	}
+	p.later(p.checkJoinWindows(l, r))
+	p.later(checkWithin(j.join, leftTable, rightTable))
 	return nil
+}
+
+// checkWithin: streams are joined within a time, and nothing else is.
+func checkWithin(j *ast.Join, leftTable, rightTable bool) error {
+	refuse := func(kind string) error {
+		return diagnostic.At(j.Within.Pos, "A window definition was provided for a %[1]s join. These joins are not windowed. "+
+			"Please drop the window definition (i.e. the WITHIN clause) and try to execute your %[1]s join again.", kind)
+	}
+	switch {
+	case !rightTable && j.Within == nil:
+		return diagnostic.At(j.Pos, "Stream-Stream joins must have a WITHIN clause specified. None was provided. To learn about how to specify a WITHIN clause with a stream-stream join, please visit: "+
+			"https://docs.confluent.io/current/ksql/docs/syntax-reference.html#create-stream-as-select")
+	case j.Within == nil || !rightTable:
+		return nil
+	case leftTable:
+		return refuse("Table-Table")
+	default:
+		return refuse("Stream-Table")
+	}
 }
 
 // sideName is the name of the leftmost source of a side.

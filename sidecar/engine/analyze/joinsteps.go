@@ -41,7 +41,7 @@ func (p *planner) keyAlike(join string, l, r *side, leftKey, rightKey plan.Expr)
 			continue
 		}
 		if it.s.rel.window != "" {
-			return windowedRepartition(it.s.on.Position())
+			p.later(windowedRepartition(it.s.on.Position()))
 		}
 		p.rekeySide(it.s, it.key, format)
 	}
@@ -129,6 +129,9 @@ func (p *planner) streamStreamJoin(j *joinShape, name string, l, r *side) (*rela
 	r.rel, topics[1] = p.repartition(r.rel, name+"-right-repartition")
 	rel, out, step := p.joined(j, name, l, r, keyOf(j, l))
 	within := j.join.Within
+	if within == nil {
+		within = &ast.Within{} // refused already, see checkWithin
+	}
 	n := &plan.StreamStreamJoin{Output: out, Left: l.rel.node, Right: r.rel.node, Type: step.Join,
 		Before: within.Before.Millis(), After: within.After.Millis(), Grace: -1}
 	step.Repartition = topics[:]

@@ -61,9 +61,7 @@ func reservedColumns(pos ast.Pos, names []string) *diagnostic.Error {
 	for i, n := range names {
 		quoted[i] = "`" + n + "`"
 	}
-	e := diagnostic.At(pos, "Reserved column name in select: %s. Please remove or alias the column.", strings.Join(quoted, ", "))
-	e.Kind = diagnostic.General
-	return e
+	return diagnostic.At(pos, "Reserved column name in select: %s. Please remove or alias the column.", strings.Join(quoted, ", "))
 }
 
 // keyMissing says which key columns the SELECT list lacks. kind is "key column",

@@ -116,9 +116,9 @@ type rule struct {
 var rules = []rule{
 	{"join conditions name columns that are there", (*planner).checkJoinColumns},
 	{"aggregates stand where there are groups", (*planner).checkAggregatePlaces},
+	{"columns are not called by reserved names", (*planner).checkAliases},
 	{"every column is there", (*planner).checkColumns},
 	{"windows and HAVING need groups", (*planner).checkClauses},
-	{"aliases are no reserved names", (*planner).checkAliases},
 	{"windowed tables are read by pull and push queries only", (*planner).checkWindowedTables},
 }
 
@@ -135,7 +135,7 @@ func (p *planner) checkJoinColumns() error {
 // checkColumns looks the columns of every other clause up.
 func (p *planner) checkColumns() error {
 	q := p.query
-	bounds := p.grouped() && q.Window != nil
+	bounds := p.grouped() && q.Window != nil && len(p.sources) == 1
 	if bounds {
 		if err := p.checkBounds(); err != nil {
 			return err
@@ -146,7 +146,7 @@ func (p *planner) checkColumns() error {
 			return err
 		}
 	}
-	if err := p.resolvable("WHERE", q.Where, p.extraColumns(false)); err != nil {
+	if err := p.resolvable("WHERE", q.Where, p.extraColumns(bounds)); err != nil {
 		return err
 	}
 	for _, e := range q.GroupBy {
@@ -232,14 +232,25 @@ func (p *planner) checkBounds() error {
 
 // checkAliases refuses to call a column as one that every record has.
 func (p *planner) checkAliases() error {
+	var reserved []string
+	var at ast.Pos
 	for _, item := range p.query.Select {
-		if item.Alias == "" || !isSystem(item.Alias) {
+		ref, isColumn := item.Expr.(*ast.ColumnRef)
+		name := item.Alias
+		if name == "" && isColumn {
+			name = p.defaultName(ref, nil)
+		}
+		if !isSystem(name) {
 			continue
 		}
-		if ref, ok := item.Expr.(*ast.ColumnRef); ok && ref.Name == item.Alias {
-			continue
+		if item.Alias != "" && (!isColumn || ref.Name != name) {
+			return reservedAlias(item.Pos, name)
 		}
-		return reservedAlias(item.Pos, item.Alias)
+		reserved = append(reserved, name)
+		at = item.Pos
+	}
+	if reserved != nil && p.persistent {
+		return reservedColumns(at, reserved)
 	}
 	return nil
 }

@@ -25,6 +25,9 @@ type planner struct {
 	// castTo makes value i of the result fit the sink of INSERT INTO; nil otherwise.
 	castTo func(i int, v plan.Expr) plan.Expr
 
+	// checkNames looks at the names of the result's columns; nil for nothing.
+	checkNames func(items []item) error
+
 	read      map[string]*plan.Source // by source: a topic is read once
 	joins     []joinShape
 	synthetic string     // name of the last join's key, where no column names it
@@ -38,6 +41,8 @@ type planner struct {
 	ungrouped       []string
 	ungroupedColumn *ast.ColumnRef
 
+	// deferred is a mistake that counts only when the SELECT list has none.
+	deferred error
 	items    []item   // the result's values
 	numbered []func() // give stores and topics the names that Kafka Streams counts
 	warnings []string
@@ -54,6 +59,9 @@ func newPlanner(env *Env, q *ast.Query) (*planner, error) {
 			return nil, diagnostic.At(s.pos, "Invalid FROM clause: the name '%s' stands for two sources. Give one of them an alias.", s.alias)
 		}
 		seen[s.alias] = true
+	}
+	if q.PartitionBy != nil && len(q.PartitionBy) == 0 {
+		return nil, diagnostic.At(q.Pos, "PARTITION BY requires at least one expression")
 	}
 	qualified, err := qualify(q, sources)
 	if err != nil {
@@ -89,6 +97,21 @@ func (p *planner) plan() (*relation, error) {
 			return nil, err
 		}
 	}
+	r, err := p.result()
+	if err == nil {
+		err = p.deferred
+	}
+	return r, err
+}
+
+// later notes a mistake that ksqlDB finds after those of the SELECT list.
+func (p *planner) later(err error) {
+	if p.deferred == nil {
+		p.deferred = err
+	}
+}
+
+func (p *planner) result() (*relation, error) {
 	r, err := p.rows()
 	if err != nil {
 		return nil, err

@@ -129,26 +129,42 @@ func isRef(e ast.Expr, name string) bool {
 func (p *planner) project(r *relation, name string, items []item, bounds bool) (*relation, error) {
 	out := r.output(name)
 	out.Schema.Value = nil
-	if p.persistent {
+	items = p.overPartitions(items)
+	s := r.scope()
+	s.bounds = bounds
+	typed := make([]plan.Expr, len(items))
+	for i, it := range items {
 		var err error
-		if out.Schema.Key, items, err = p.splitKey(r, items); err != nil {
+		if typed[i], err = p.expr.Expr(it.expr, s); err != nil {
+			return nil, p.aggregateNames(err)
+		}
+	}
+	used := make([]bool, len(items)) // as key columns
+	if p.persistent {
+		if p.checkNames != nil {
+			if err := p.checkNames(items); err != nil {
+				return nil, err
+			}
+		}
+		var err error
+		if out.Schema.Key, err = p.splitKey(r, items, used); err != nil {
 			return nil, err
 		}
 	}
-	s := r.scope()
-	s.bounds = bounds
 	var values []plan.Expr
-	for _, it := range items {
-		v, err := p.expr.Expr(it.expr, s)
-		if err != nil {
-			return nil, p.aggregateNames(err)
+	var rest []item
+	for i, it := range items {
+		if used[i] {
+			continue
 		}
+		v := typed[i]
 		if p.castTo != nil {
-			v = p.castTo(len(out.Schema.Value), v)
+			v = p.castTo(len(values), v)
 		}
-		values = append(values, v)
+		values, rest = append(values, v), append(rest, it)
 		out.Schema.Value = append(out.Schema.Value, schema.Column{Name: it.name, Type: v.ResultType()})
 	}
+	items = rest
 	if p.persistent {
 		if err := p.checkResult(&out.Schema, items); err != nil {
 			return nil, err
@@ -160,10 +176,27 @@ func (p *planner) project(r *relation, name string, items []item, bounds bool) (
 	return next, nil
 }
 
-// splitKey takes the items that are the key columns out of the SELECT list and
-// names the key by them. Each key column must be there once.
-func (p *planner) splitKey(r *relation, items []item) (key []schema.Column, rest []item, err error) {
-	used := make([]bool, len(items))
+// overPartitions puts the key column where an item is what the query partitions
+// by.
+func (p *planner) overPartitions(items []item) []item {
+	if p.partitioned == nil {
+		return items
+	}
+	out := append([]item(nil), items...)
+	for i := range out {
+		text := exprText(out[i].expr)
+		for j, e := range p.partitioned {
+			if text == exprText(p.plain(e)) {
+				out[i].expr = &ast.ColumnRef{Pos: out[i].pos, Name: p.partitionNames[j]}
+			}
+		}
+	}
+	return out
+}
+
+// splitKey marks the items that are the key columns and names the key by them.
+// Each key column must be there once.
+func (p *planner) splitKey(r *relation, items []item, used []bool) (key []schema.Column, err error) {
 	missing := false
 	for _, k := range r.schema().Key {
 		var names []string
@@ -182,9 +215,9 @@ func (p *planner) splitKey(r *relation, items []item) (key []schema.Column, rest
 		case len(names) > 1:
 			sort.Strings(names)
 			if names[0] == names[len(names)-1] {
-				return nil, nil, diagnostic.At(at, "Duplicate key columns found in schema: %s", schemaText(names[0], k.Type)+" KEY")
+				return nil, diagnostic.At(at, "Duplicate key columns found in schema: %s", schemaText(names[0], k.Type)+" KEY")
 			}
-			return nil, nil, diagnostic.At(at, "The projection contains a key column (%s) more than once, aliased as: %s.\n"+
+			return nil, diagnostic.At(at, "The projection contains a key column (%s) more than once, aliased as: %s.\n"+
 				"Each key column must only be in the projection once. If you intended to copy the key into the value, then consider using the AS_VALUE function to indicate which key reference should be copied.",
 				schema.Quote(k.Name), andList(quoteAll(names), "and"))
 		default:
@@ -192,14 +225,9 @@ func (p *planner) splitKey(r *relation, items []item) (key []schema.Column, rest
 		}
 	}
 	if missing {
-		return nil, nil, p.missingKey(r, items)
+		return nil, p.missingKey(r, items)
 	}
-	for i, it := range items {
-		if !used[i] {
-			rest = append(rest, it)
-		}
-	}
-	return key, rest, nil
+	return key, nil
 }
 
 func quoteAll(names []string) []string {
@@ -232,8 +260,8 @@ func (p *planner) missingKey(r *relation, items []item) error {
 		}
 		return keyMissing(pos, p.sinkName, "grouping expression", missing, false, "")
 	case p.partitioned != nil:
-		for i, e := range p.partitioned {
-			add(exprText(e), p.partitionNames[i])
+		for _, e := range p.partitioned {
+			missing = append(missing, exprText(e))
 		}
 		return keyMissing(pos, p.sinkName, "partitioning expression", missing, false, "")
 	case p.foreign != nil:
@@ -255,18 +283,9 @@ func (p *planner) missingKey(r *relation, items []item) error {
 
 // checkResult refuses what can't be a stream or table.
 func (p *planner) checkResult(s *schema.Schema, items []item) error {
-	var reserved []string
-	for _, c := range append(append([]schema.Column(nil), s.Key...), s.Value...) {
-		if isSystem(c.Name) {
-			reserved = append(reserved, c.Name)
-		}
-	}
 	pos := p.query.Pos
 	if len(items) > 0 {
 		pos = items[0].pos
-	}
-	if reserved != nil {
-		return reservedColumns(pos, reserved)
 	}
 	if len(s.Value) == 0 {
 		return diagnostic.At(pos, "The projection contains no value columns.")

@@ -71,6 +71,7 @@ func createAs(env *Env, s *ast.CreateAs, props *properties, queryID string) (*Pe
 	if s.Table {
 		p.kindWord = "TABLE"
 	}
+	p.checkNames = func(items []item) error { return checkTimestamp(props, items) }
 	text := p.written(s, props)
 	r, err := p.plan()
 	if err != nil {
@@ -96,10 +97,25 @@ func createAs(env *Env, s *ast.CreateAs, props *properties, queryID string) (*Pe
 	if s.Table {
 		q.Materialized = materialized(q.Root)
 	}
-	source.SQL = text
 	out := &Persistent{Source: source, Plan: q, Reads: p.reads(), Writes: source.Name, Warnings: p.warnings}
 	out.Topic = props.newTopic(source.Topic, source.Partitions, source.Replicas, s.Table, source.Window != plan.NoWindow, p.windowRetention())
 	return out, nil
+}
+
+// checkTimestamp: the TIMESTAMP column must be one of the result's.
+func checkTimestamp(props *properties, items []item) error {
+	if props.Timestamp == "" {
+		return nil
+	}
+	name := identifier(props.Timestamp)
+	for _, it := range items {
+		if it.name == name {
+			return nil
+		}
+	}
+	e := diagnostic.At(props.pos("TIMESTAMP"), "The TIMESTAMP column set in the WITH clause does not exist in the schema: '%s'", name)
+	e.Kind = diagnostic.General
+	return e
 }
 
 // windowRetention is RETENTION of the query's window, 0 without.

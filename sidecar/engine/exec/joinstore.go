@@ -23,6 +23,7 @@ type joinStore struct {
 	segment   int64
 	observed  int64
 	dropped   int64 // segments before that are gone
+	windowed  bool  // keys have a window, which must match too
 
 	key, to, value []byte
 }
@@ -31,8 +32,8 @@ type joinStore struct {
 // before all of them, for times aren't negative.
 var joinMeta = []byte{0}
 
-func newJoinStore(s state.Store, retention int64) *joinStore {
-	j := &joinStore{store: s, retention: retention, segment: max(retention/2, 60_000), observed: noTime, dropped: noTime}
+func newJoinStore(s state.Store, retention int64, windowed bool) *joinStore {
+	j := &joinStore{store: s, windowed: windowed, retention: retention, segment: max(retention/2, 60_000), observed: noTime, dropped: noTime}
 	if data, ok := s.Get(joinMeta); ok {
 		if t, _, err := decodeTime(data); err == nil {
 			j.observed = t
@@ -58,13 +59,22 @@ func (j *joinStore) put(r *Row) {
 	if j.segmentOf(r.Time) < j.dropped {
 		return
 	}
-	j.key = appendTime(appendKey(appendTime(j.key[:0], j.segmentOf(r.Time)), r.Key), r.Time)
+	j.key = appendTime(j.appendKey(appendTime(j.key[:0], j.segmentOf(r.Time)), r), r.Time)
 	j.key = appendNumber(j.store, j.key)
 	j.value = j.value[:0]
 	for _, v := range r.Value {
 		j.value = types.AppendBinary(j.value, v)
 	}
 	j.store.Put(j.key, j.value)
+}
+
+// appendKey appends a row's key, with its window where keys have one.
+func (j *joinStore) appendKey(dst []byte, r *Row) []byte {
+	dst = appendKey(dst, r.Key)
+	if j.windowed {
+		dst = appendTime(appendTime(dst, r.Window.Start), r.Window.End)
+	}
+	return dst
 }
 
 // appendNumber makes a key unique by a number behind it, in order of arrival.
@@ -99,16 +109,16 @@ func (j *joinStore) expire() {
 	}
 }
 
-// each calls fn for the key's records of [from, to], by time. fn must not write
+// each calls fn for the records of r's key of [from, to], by time. fn must not write
 // to the store; the columns are valid during the call.
-func (j *joinStore) each(key []types.Value, from, to int64, vals []types.Value, fn func(time int64) error) error {
+func (j *joinStore) each(r *Row, from, to int64, vals []types.Value, fn func(time int64) error) error {
 	if j.observed == noTime {
 		return nil
 	}
 	from, to = max(from, 0, j.observed-j.retention+1), min(to, j.observed)
 	var err error
 	for seg := j.segmentOf(from); seg <= to && err == nil; seg += j.segment {
-		j.key = appendKey(appendTime(j.key[:0], seg), key)
+		j.key = j.appendKey(appendTime(j.key[:0], seg), r)
 		j.to = appendTime(append(j.to[:0], j.key...), to+1)
 		j.key = appendTime(j.key, from)
 		j.store.Range(j.key, j.to, func(k, v []byte) bool {

@@ -11,6 +11,7 @@ type rekey struct {
 	stage
 	keys          *columns
 	table         bool
+	fromKey       []bool // which keys need no more than the old key
 	vals, oldVals []types.Value
 	row, old      Row
 }
@@ -21,6 +22,9 @@ func (b *builder) rekey(n *plan.Rekey) (*stage, error) {
 		return nil, err
 	}
 	k := &rekey{keys: keys, table: n.Table, vals: make([]types.Value, len(n.Keys)), oldVals: make([]types.Value, len(n.Keys))}
+	for _, e := range n.Keys {
+		k.fromKey = append(k.fromKey, readsKeyOnly(e))
+	}
 	in, err := b.attach(n.Input, k)
 	if err != nil {
 		return nil, err
@@ -55,6 +59,13 @@ func (k *rekey) process(r *Row) error {
 
 func (k *rekey) key(r *Row, dst []types.Value) []types.Value {
 	k.keys.eval(r, dst)
+	if r.Value == nil { // what is read of the value is NULL, and so is the key
+		for i := range dst {
+			if !k.fromKey[i] {
+				dst[i] = types.Value{}
+			}
+		}
+	}
 	if len(dst) == 0 || len(dst) == 1 && dst[0].IsNull() {
 		return nil
 	}
@@ -71,4 +82,18 @@ func sameKey(a, b []types.Value) bool {
 		}
 	}
 	return true
+}
+
+// readsKeyOnly tells whether an expression reads nothing of a row but its key.
+func readsKeyOnly(e plan.Expr) bool {
+	only := true
+	plan.Walk(e, func(x plan.Expr) {
+		switch x := x.(type) {
+		case *plan.Pseudo:
+			only = false
+		case *plan.Column:
+			only = only && x.InKey
+		}
+	})
+	return only
 }

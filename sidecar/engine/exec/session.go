@@ -112,8 +112,8 @@ func (s *sessionAggregate) find(r *Row) error {
 		if win.End, _, err = decodeTime(v); err != nil {
 			return false
 		}
-		if win.End < r.Time-s.gap {
-			return false
+		if win.End < r.Time-s.gap || s.windows.observed != noTime && win.End <= s.windows.observed-s.windows.retention {
+			return false // too far away, or too old for the store to know it
 		}
 		if win.Start, _, err = decodeTime(k[len(k)-8:]); err != nil {
 			return false

@@ -68,9 +68,9 @@ func (b *builder) streamStreamJoin(n *plan.StreamStreamJoin) (*stage, error) {
 		throttle: throttle{task: b.task, interval: b.millis(outerInterval, 1000)},
 		keyVals:  make([]types.Value, len(n.Schema.Key)), vals: make([]types.Value, nl+nr),
 	}
-	j.sides[left] = joinSide{rows: newJoinStore(b.env.Store(n.LeftStore), keep(n.LeftStore)), before: n.Before, after: n.After,
+	j.sides[left] = joinSide{rows: newJoinStore(b.env.Store(n.LeftStore), keep(n.LeftStore), n.Window != plan.NoWindow), before: n.Before, after: n.After,
 		pads: n.Type == plan.Left || n.Type == plan.Full, cols: make([]types.Value, nl), at: 0}
-	j.sides[right] = joinSide{rows: newJoinStore(b.env.Store(n.RightStore), keep(n.RightStore)), before: n.After, after: n.Before,
+	j.sides[right] = joinSide{rows: newJoinStore(b.env.Store(n.RightStore), keep(n.RightStore), n.Window != plan.NoWindow), before: n.After, after: n.Before,
 		pads: n.Type == plan.Right || n.Type == plan.Full, cols: make([]types.Value, nr), at: nl}
 	// Of two rows that wait since the same time, the one of the side that the
 	// join doesn't start from is first.
@@ -123,10 +123,10 @@ func (j *streamJoin) process(r *Row, side int) error {
 	}
 	matched := false
 	copy(j.vals[s.at:], r.Value)
-	err := other.rows.each(r.Key, r.Time-s.before, r.Time+s.after, other.cols, func(time int64) error {
+	err := other.rows.each(r, r.Time-s.before, r.Time+s.after, other.cols, func(time int64) error {
 		matched = true
 		if j.outer != nil {
-			j.unwait(r.Key, time, 1-side)
+			j.unwait(r, time, 1-side)
 		}
 		copy(j.vals[other.at:], other.cols)
 		j.row = *r
@@ -155,13 +155,13 @@ func (j *streamJoin) padded(r *Row, side int, value []types.Value) error {
 
 // Waiting rows: time ‖ side ‖ key ‖ number → columns.
 
-func (j *streamJoin) waitKey(key []types.Value, time int64, s *joinSide) []byte {
-	j.key = appendKey(append(appendTime(j.key[:0], time), s.mark), key)
+func (j *streamJoin) waitKey(r *Row, time int64, s *joinSide) []byte {
+	j.key = s.rows.appendKey(append(appendTime(j.key[:0], time), s.mark), r)
 	return j.key
 }
 
 func (j *streamJoin) wait(r *Row, s *joinSide) {
-	j.key = appendNumber(j.outer, j.waitKey(r.Key, r.Time, s))
+	j.key = appendNumber(j.outer, j.waitKey(r, r.Time, s))
 	j.value = j.value[:0]
 	for _, v := range r.Value {
 		j.value = types.AppendBinary(j.value, v)
@@ -170,9 +170,9 @@ func (j *streamJoin) wait(r *Row, s *joinSide) {
 	j.earliest = min(j.earliest, r.Time)
 }
 
-// unwait takes out the waiting rows of a key and time: they have a match.
-func (j *streamJoin) unwait(key []types.Value, time int64, side int) {
-	prefix := j.waitKey(key, time, &j.sides[side])
+// unwait takes out the waiting rows of r's key and that time: they have a match.
+func (j *streamJoin) unwait(r *Row, time int64, side int) {
+	prefix := j.waitKey(r, time, &j.sides[side])
 	n := len(prefix)
 	j.key = append(prefix, 0, 0, 0, 0)
 	if _, ok := j.outer.Get(j.key); !ok {
@@ -223,13 +223,22 @@ func (j *streamJoin) emitWaiting(r *Row) error {
 		if err != nil {
 			return err
 		}
-		if _, err := decodeKey(rest[1:], j.keyVals); err != nil {
+		if rest, err = decodeKey(rest[1:], j.keyVals); err != nil {
 			return err
 		}
 		if err := decodeColumns(w.value, j.sides[side].cols); err != nil {
 			return err
 		}
-		row := Row{Key: j.keyVals, Time: time, Headers: r.Headers, Partition: r.Partition, Offset: r.Offset}
+		var win Window
+		if j.sides[side].rows.windowed {
+			if win.Start, rest, err = decodeTime(rest); err == nil {
+				win.End, _, err = decodeTime(rest)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		row := Row{Key: j.keyVals, Window: win, Time: time, Headers: r.Headers, Partition: r.Partition, Offset: r.Offset}
 		if err := j.padded(&row, side, j.sides[side].cols); err != nil {
 			return err
 		}

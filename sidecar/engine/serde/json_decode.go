@@ -125,6 +125,7 @@ func (d *jsonDecoder) Decode(data []byte, dst []types.Value) (bool, error) {
 	case c != '{':
 		return false, d.mismatch(d.root.t)
 	}
+	clear(dst) // fields that are missing are NULL
 	if err := d.fields(d.root.object, dst, 0); err != nil {
 		return false, err
 	}
