@@ -235,9 +235,11 @@ func (p *parser) explain() spanned {
 	if p.identAt(0) && (p.isAt(1, ";") || p.peek(1).kind == tEOF) {
 		return &ast.Explain{Query: p.ident().Name}
 	}
+	p.deeper()
 	start := p.at
 	s := p.body()
 	s.SetSpan(p.toks[start].pos(), p.since(start))
+	p.depth--
 	return &ast.Explain{Statement: s}
 }
 
