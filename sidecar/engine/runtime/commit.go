@@ -74,7 +74,7 @@ func (l *life) commit() error {
 
 // Repartition topics are emptied now and then behind what was read.
 const (
-	purgeInterval = 30 * time.Second
+	purgeInterval = 30 * time.Second // by default
 	purgeTimeout  = 10 * time.Second
 )
 
@@ -99,7 +99,7 @@ func (p *purger) after(l *life, offsets []position) {
 			p.behind[o.topicPartition] = o.offset
 		}
 	}
-	if len(p.behind) == 0 || time.Since(p.last) < purgeInterval {
+	if len(p.behind) == 0 || time.Since(p.last) < l.q.rt.cfg.PurgeInterval {
 		return
 	}
 	if p.running != nil {
@@ -109,9 +109,9 @@ func (p *purger) after(l *life, offsets []position) {
 			return
 		}
 	}
-	var offsets2 kadm.Offsets
+	var behind kadm.Offsets
 	for tp, o := range p.behind {
-		offsets2.Add(kadm.Offset{Topic: tp.topic, Partition: tp.partition, At: o, LeaderEpoch: -1})
+		behind.Add(kadm.Offset{Topic: tp.topic, Partition: tp.partition, At: o, LeaderEpoch: -1})
 	}
 	clear(p.behind)
 	p.last = time.Now()
@@ -123,7 +123,7 @@ func (p *purger) after(l *life, offsets []position) {
 		defer close(done)
 		ctx, cancel := context.WithTimeout(l.ctx, purgeTimeout)
 		defer cancel()
-		if _, err := l.admin.DeleteRecords(ctx, offsets2); err != nil {
+		if _, err := l.admin.DeleteRecords(ctx, behind); err != nil {
 			l.q.rt.log.Debug("repartition topics can't be emptied", "query", l.q.id, "err", err)
 		}
 	}()

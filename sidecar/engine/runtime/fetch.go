@@ -93,7 +93,6 @@ func fetch(ctx context.Context, client *kgo.Client, sources []*source) *fetcher 
 		brokers[s.leader] = append(brokers[s.leader], s)
 	}
 	for id, list := range brokers {
-		sortSources(list)
 		wake := make(chan struct{}, 1)
 		for _, s := range list {
 			s.wake = wake
@@ -113,6 +112,31 @@ func fetch(ctx context.Context, client *kgo.Client, sources []*source) *fetcher 
 	return f
 }
 
+// fetchRequest asks for the partitions that have room. A response is filled in
+// the order of the request, so each turn begins with another partition.
+func fetchRequest(list []*source, turn int) (req *kmsg.FetchRequest, full bool) {
+	req = kmsg.NewPtrFetchRequest()
+	req.MinBytes, req.MaxBytes, req.IsolationLevel = 1, fetchMax, 1
+	for i := range list {
+		s := list[(i+turn)%len(list)]
+		if s.buffered.Load() >= bufferLimit {
+			full = true
+			continue
+		}
+		p := kmsg.NewFetchRequestTopicPartition()
+		p.Partition, p.FetchOffset, p.PartitionMaxBytes = s.partition, s.next, partitionMax
+		at := slices.IndexFunc(req.Topics, func(t kmsg.FetchRequestTopic) bool { return t.Topic == s.topic })
+		if at < 0 { // a topic must not come up twice
+			t := kmsg.NewFetchRequestTopic()
+			t.Topic = s.topic
+			at = len(req.Topics)
+			req.Topics = append(req.Topics, t)
+		}
+		req.Topics[at].Partitions = append(req.Topics[at].Partitions, p)
+	}
+	return req, full
+}
+
 // sortSources brings a topic's partitions together, as requests need them.
 func sortSources(list []*source) {
 	slices.SortFunc(list, func(a, b *source) int {
@@ -130,25 +154,8 @@ func (f *fetcher) run(ctx context.Context, broker *kgo.Broker, list []*source, w
 	for _, s := range list {
 		byName[s.topicPartition] = s
 	}
-	for ctx.Err() == nil {
-		req := kmsg.NewPtrFetchRequest()
-		req.MinBytes, req.MaxBytes, req.IsolationLevel = 1, fetchMax, 1
-		full := false
-		for _, s := range list {
-			if s.buffered.Load() >= bufferLimit {
-				full = true
-				continue
-			}
-			if n := len(req.Topics); n == 0 || req.Topics[n-1].Topic != s.topic {
-				t := kmsg.NewFetchRequestTopic()
-				t.Topic = s.topic
-				req.Topics = append(req.Topics, t)
-			}
-			p := kmsg.NewFetchRequestTopicPartition()
-			p.Partition, p.FetchOffset, p.PartitionMaxBytes = s.partition, s.next, partitionMax
-			t := &req.Topics[len(req.Topics)-1]
-			t.Partitions = append(t.Partitions, p)
-		}
+	for turn := 0; ctx.Err() == nil; turn++ {
+		req, full := fetchRequest(list, turn)
 		if len(req.Topics) == 0 {
 			select {
 			case <-wake:

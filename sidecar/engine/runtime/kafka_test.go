@@ -26,14 +26,15 @@ type broker struct {
 	dir     string
 	port    int
 	cluster *kfake.Cluster
+	more    []kfake.Opt
 	client  *kgo.Client
 	admin   *kadm.Client
 	id      string // of the service: its own for each test
 }
 
 // newBroker starts an embedded broker, or goes to the one in KAFKA_TEST_BROKERS.
-func newBroker(t testing.TB) *broker {
-	b := &broker{t: t, dir: t.TempDir(), id: fmt.Sprintf("test%d_", time.Now().UnixNano())}
+func newBroker(t testing.TB, opts ...kfake.Opt) *broker {
+	b := &broker{t: t, dir: t.TempDir(), id: fmt.Sprintf("test%d_", time.Now().UnixNano()), more: opts}
 	if os.Getenv("KAFKA_TEST_BROKERS") == "" {
 		b.start()
 		t.Cleanup(func() { b.cluster.Close() })
@@ -55,8 +56,8 @@ func (b *broker) opts() []kgo.Opt {
 
 func (b *broker) start() {
 	var err error
-	b.cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.DefaultNumPartitions(4), kfake.DataDir(b.dir), kfake.Ports(b.port),
-		kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1"}))
+	b.cluster, err = kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.DefaultNumPartitions(4), kfake.DataDir(b.dir), kfake.Ports(b.port),
+		kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1"})}, b.more...)...)
 	require.NoError(b.t, err)
 	_, port, err := net.SplitHostPort(b.cluster.ListenAddrs()[0])
 	require.NoError(b.t, err)
@@ -147,10 +148,14 @@ func (b *broker) read(topic string, n int) []rec {
 
 func head(r []rec) []rec { return r[:min(len(r), 20)] }
 
+func (b *broker) config(dir string) Config {
+	return Config{Client: b.opts(), ServiceID: b.service(), StateDir: dir, Functions: functions{}, Logger: quietLog(),
+		ProcessingLog: ProcessingLogTopic(b.service()), Replication: 1}
+}
+
 func (b *broker) runtime(dir string) *Runtime {
 	b.t.Helper()
-	r, err := New(context.Background(), Config{Client: b.opts(), ServiceID: b.service(), StateDir: dir, Functions: functions{}, Logger: quietLog(),
-		ProcessingLog: ProcessingLogTopic(b.service()), Replication: 1})
+	r, err := New(context.Background(), b.config(dir))
 	require.NoError(b.t, err)
 	return r
 }

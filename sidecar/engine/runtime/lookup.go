@@ -87,16 +87,15 @@ func (q *Query) spread(sub *plan.SubTopology, sel exec.Selection, n int32) map[i
 	}
 	var format plan.Format
 	var cols []schema.Column
-	var window plan.WindowKind
 	switch read := sub.Reads[0].(type) {
 	case *plan.Source:
-		format, cols, window = read.KeyFormat, read.KeyColumns, read.Window
+		format, cols = read.KeyFormat, read.KeyColumns
 	case *plan.Repartition:
-		format, cols, window = read.KeyFormat, read.Schema.Key, read.Window
+		format, cols = read.KeyFormat, read.Schema.Key
 	}
 	stored := q.plan.Materialized.Stored.Schema.Key
-	if window != plan.NoWindow || len(cols) != len(stored) {
-		return nil // the window is part of what was hashed
+	if len(cols) != len(stored) {
+		return nil
 	}
 	for i := range cols {
 		if !cols[i].Type.Equal(stored[i].Type) {

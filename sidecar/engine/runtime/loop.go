@@ -18,6 +18,9 @@ const (
 	// than paying a transaction for each.
 	commitDistance = 4 * time.Millisecond
 	commitBurst    = 4
+	// refresh is how often the offsets of quiet partitions are committed again, for
+	// brokers forget those of groups without members after some days.
+	refresh = 12 * time.Hour
 	// transactionMax bounds the bytes written in one transaction.
 	transactionMax = 8 << 20
 )
@@ -39,6 +42,7 @@ func (l *life) loop(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	tokens, refilled := float64(commitBurst), time.Now()
+	refreshed := refilled
 	var since time.Time // when the open transaction began; zero without
 	for {
 		paused, wake := q.pauseState()
@@ -68,6 +72,10 @@ func (l *life) loop(ctx context.Context) error {
 				}
 				continue
 			}
+		}
+		if now.Sub(refreshed) > refresh {
+			clear(l.committed)
+			refreshed, since = now, now
 		}
 		var wait time.Duration = -1
 		if !since.IsZero() {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -13,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sidestream/sidestream/sidecar/engine/exec"
+	"github.com/sidestream/sidestream/sidecar/engine/types"
 )
 
 // maxProblems bounds the entries of the processing log that wait to be written;
@@ -111,7 +113,11 @@ func rowText(p exec.Problem, rows bool) *string {
 	if !rows || p.Row == nil {
 		return nil
 	}
-	s := fmt.Sprintf("%v", p.Row.Value)
+	texts := make([]string, len(p.Row.Value))
+	for i, v := range p.Row.Value {
+		texts[i] = types.Text(v, types.Type{})
+	}
+	s := "[" + strings.Join(texts, ", ") + "]"
 	return &s
 }
 

@@ -39,6 +39,9 @@ type Config struct {
 	// CommitInterval is the longest a transaction stays open under load; an idle
 	// query commits as soon as its input is drained. Default 100 ms.
 	CommitInterval time.Duration
+	// PurgeInterval is how often repartition topics are emptied behind what was
+	// read. Default 30 s.
+	PurgeInterval time.Duration
 	// ProcessingLog is the topic of problems; empty only logs them.
 	ProcessingLog string
 	// Compression of output batches by default none: the embedded broker is on
@@ -69,6 +72,9 @@ type Runtime struct {
 func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	if cfg.CommitInterval <= 0 {
 		cfg.CommitInterval = 100 * time.Millisecond
+	}
+	if cfg.PurgeInterval <= 0 {
+		cfg.PurgeInterval = purgeInterval
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

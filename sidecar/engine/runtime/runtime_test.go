@@ -3,15 +3,19 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	gort "runtime"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/sidestream/sidestream/sidecar/engine/driver"
 	"github.com/sidestream/sidestream/sidecar/engine/exec"
@@ -529,4 +533,132 @@ func TestNotes(t *testing.T) {
 	sort.Ints(ids)
 	require.Equal(t, []int{0, 1}, ids)
 	require.Equal(t, int64(23), notes[1])
+}
+
+// Brokers before 4.0 take transactions of version 1: partitions and the group
+// are announced first.
+func TestTransactionsOfVersion1(t *testing.T) {
+	b := newBroker(t, kfake.MaxVersions(kversion.V3_6_0()))
+	b.topics(2, "orders", "counts", "big")
+	var in []rec
+	for round := range 3 {
+		r := b.runtime("")
+		require.False(t, r.tv2)
+		_, err := r.Start(context.Background(), countPlan("CTAS_C_1", "orders", "counts"), settings())
+		require.NoError(t, err)
+		q, err := r.Start(context.Background(), filterPlan("CSAS_B_2", "orders", "big"), settings())
+		require.NoError(t, err)
+		more := orders(round*100, 100)
+		in = append(in, more...)
+		b.write("orders", 2, more...)
+		waitFor(t, func() bool { return q.Processed.Load() == 100 })
+		topics := map[string][]rec{"orders": in}
+		big := expected(drive(t, filterPlan("F", "orders", "big"), 2, topics, "orders"), "big")
+		require.Equal(t, big, byPartition(b.read("big", len(big))))
+		counts := expected(drive(t, countPlan("C", "orders", "counts"), 2, topics, "orders"), "counts")
+		require.Equal(t, last(counts), last(b.read("counts", len(counts))))
+		require.Zero(t, q.Restarts.Load())
+		require.NoError(t, r.Close())
+	}
+}
+
+// Windows, their retention and stream time go on over restarts as if there had
+// been none, with and without what is on disk.
+func TestWindowsGoOnOverRestarts(t *testing.T) {
+	windowed := func() *plan.Query {
+		agg := countSteps("orders", 50)
+		return &plan.Query{ID: "CTAS_W_1", Root: sinkOf(agg, "windows"), Materialized: &plan.Materialized{Store: agg.Store, Stored: &agg.Output}}
+	}
+	b := newBroker(t)
+	b.topics(1, "orders", "windows")
+	dir := t.TempDir()
+	in := orders(0, 1200)
+	for i := 7; i < len(in); i += 13 {
+		in[i].time -= int64(i * 3 % 1700) // late, some too late
+	}
+	for part := range 6 {
+		r := b.runtime(dir)
+		q, err := r.Start(context.Background(), windowed(), settings())
+		require.NoError(t, err)
+		b.write("orders", 1, in[part*200:part*200+200]...)
+		want := expected(drive(t, windowed(), 1, map[string][]rec{"orders": in[:part*200+200]}, "orders"), "windows")
+		require.Equal(t, want, b.read("windows", len(want)))
+		require.Zero(t, q.Restarts.Load())
+		if part%2 == 0 {
+			require.NoError(t, r.Close())
+		} else {
+			crash(t, r)
+		}
+		if part%3 == 2 {
+			require.NoError(t, os.RemoveAll(dir))
+		}
+	}
+}
+
+// Repartition topics are emptied behind what was read, and nothing is lost by it.
+func TestRepartitionTopicsAreEmptied(t *testing.T) {
+	b := newBroker(t)
+	b.topics(2, "orders", "counts")
+	cfg := b.config(t.TempDir())
+	cfg.PurgeInterval = time.Millisecond
+	r, err := New(context.Background(), cfg)
+	require.NoError(t, err)
+	defer r.Close()
+	_, err = r.Start(context.Background(), countPlan("CTAS_C_1", "orders", "counts"), settings())
+	require.NoError(t, err)
+	n := 0
+	waitFor(t, func() bool {
+		b.write("orders", 2, orders(n, 10)...)
+		n += 10
+		starts, err := b.admin.ListStartOffsets(context.Background(), r.AppID("CTAS_C_1")+"-Aggregate-GroupBy-repartition")
+		require.NoError(t, err)
+		first := int64(0)
+		starts.Each(func(o kadm.ListedOffset) { first += o.Offset })
+		return first > 20
+	})
+	b.read("counts", n)
+}
+
+// Killed at any moment, over and over, and fed all the while, queries come to
+// what they would have come to undisturbed. KILLS sets how often.
+func TestKillsAtRandom(t *testing.T) {
+	kills := 12
+	if n, err := strconv.Atoi(os.Getenv("KILLS")); err == nil {
+		kills = n
+	}
+	b := newBroker(t)
+	b.topics(3, "orders", "customers", "counts", "big", "joined")
+	rnd := rand.New(rand.NewPCG(uint64(kills), 7))
+	dir := t.TempDir()
+	start := func() *Runtime {
+		r := b.runtime(dir)
+		for _, p := range []*plan.Query{countPlan("CTAS_C_1", "orders", "counts"), filterPlan("CSAS_B_2", "orders", "big"), joinPlan("CSAS_J_3")} {
+			_, err := r.Start(context.Background(), p, settings())
+			require.NoError(t, err)
+		}
+		return r
+	}
+	var in []rec
+	for range kills {
+		r := start()
+		for range 1 + rnd.IntN(4) {
+			more := orders(len(in), 1+rnd.IntN(300))
+			in = append(in, more...)
+			b.write("orders", 3, more...)
+			b.write("customers", 3, rec{fmt.Sprintf("c%d", rnd.IntN(17)), `{"level":"x"}`, int64(len(in)), 0})
+			time.Sleep(time.Duration(rnd.IntN(20_000)) * time.Microsecond)
+		}
+		crash(t, r)
+		if rnd.IntN(4) == 0 {
+			require.NoError(t, os.RemoveAll(dir))
+		}
+	}
+	r := start()
+	defer r.Close()
+	topics := map[string][]rec{"orders": in}
+	big := expected(drive(t, filterPlan("F", "orders", "big"), 3, topics, "orders"), "big")
+	require.Equal(t, big, byPartition(b.read("big", len(big))))
+	counts := expected(drive(t, countPlan("C", "orders", "counts"), 3, topics, "orders"), "counts")
+	require.Equal(t, last(counts), last(b.read("counts", len(counts))))
+	b.read("joined", len(in))
 }
