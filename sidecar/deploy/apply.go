@@ -225,7 +225,7 @@ func (a *applier) refused(ctx context.Context, s *Statement, text string) error 
 	if a.opts.Rebuild {
 		return a.rebuild(ctx, s)
 	}
-	return s.fault(text + "\n  The running query is untouched. In development --rebuild drops it and what reads it, and makes them again; in production make the new version beside it, under another name and topic.")
+	return s.faultWith(text, "The running query is untouched. In development --rebuild drops it and what reads it, and makes them again; in production make the new version beside it, under another name and topic.")
 }
 
 func (a *applier) insert(ctx context.Context, s *Statement) error {
@@ -245,8 +245,8 @@ func (a *applier) insert(ctx context.Context, s *Statement) error {
 		return a.create(ctx, s, Created)
 	}
 	if !a.opts.Rebuild {
-		return s.fault(fmt.Sprintf("This INSERT INTO has changed: on the server %s is\n    %s\n  A running INSERT INTO can't be replaced. In development --rebuild ends it and starts the new one from the beginning of its topic; in production PAUSE it, give the new one its offsets and TERMINATE it.",
-			stale[0].ID, strings.ReplaceAll(stale[0].QueryString, "\n", "\n    ")))
+		return s.faultWith(fmt.Sprintf("This INSERT INTO has changed: on the server %s is: %s", stale[0].ID, normal(stale[0].QueryString)),
+			"A running INSERT INTO can't be replaced. In development --rebuild ends it and starts the new one from the beginning of its topic; in production PAUSE it, give the new one its offsets and TERMINATE it.")
 	}
 	for _, q := range stale {
 		if err := a.terminate(ctx, s, q.ID); err != nil {
@@ -471,7 +471,10 @@ func refusal(err error) (string, bool) {
 }
 
 // fault is an error at the statement.
-func (s *Statement) fault(text string) error { return &Fault{s.render(text)} }
+func (s *Statement) fault(text string) error { return s.faultWith(text, "") }
+
+// faultWith is an error at the statement that says what to do.
+func (s *Statement) faultWith(text, hint string) error { return &Fault{s.render(text, hint)} }
 
 // quote writes a name exactly.
 func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // TopicState is what a topic of topics.yaml is on the broker.
@@ -98,10 +99,50 @@ func topicsDo(ctx context.Context, brokers []string, topics []Topic, create, alt
 		}
 		out = append(out, s)
 	}
+	if err := awaitTopics(ctx, cl, out); err != nil {
+		return out, err
+	}
 	if len(different) > 0 {
 		return out, different
 	}
 	return out, nil
+}
+
+// awaitTopics waits until the topics that were made can be used: a broker makes a
+// topic known only some time after it has answered.
+func awaitTopics(ctx context.Context, cl *kgo.Client, states []TopicState) error {
+	req := kmsg.NewPtrMetadataRequest()
+	for _, s := range states {
+		if s.State == "created" {
+			t := kmsg.NewMetadataRequestTopic()
+			t.Topic = kmsg.StringPtr(s.Name)
+			req.Topics = append(req.Topics, t)
+		}
+	}
+	if len(req.Topics) == 0 {
+		return nil
+	}
+	for {
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil {
+			return fmt.Errorf("looking at the new topics: %w", err)
+		}
+		missing := ""
+		for _, t := range resp.Topics {
+			led := !slices.ContainsFunc(t.Partitions, func(p kmsg.MetadataResponseTopicPartition) bool { return p.Leader < 0 || p.ErrorCode != 0 })
+			if t.ErrorCode != 0 || len(t.Partitions) == 0 || !led {
+				missing = *t.Topic
+			}
+		}
+		if missing == "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("topic %s was made, but has no leader yet: %w", missing, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 func createTopic(ctx context.Context, adm *kadm.Client, t Topic) error {

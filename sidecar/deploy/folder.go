@@ -167,7 +167,7 @@ func (f *Folder) duplicates() string {
 			key = "type " + key
 		}
 		if old, ok := first[key]; ok {
-			b.WriteString(s.render(fmt.Sprintf("%s is made at %s already.", s.Name, old.Place())))
+			b.WriteString(s.render(fmt.Sprintf("%s is made at %s already.", s.Name, old.Place()), ""))
 			continue
 		}
 		first[key] = s
@@ -176,8 +176,10 @@ func (f *Folder) duplicates() string {
 }
 
 // render shows a mistake of the statement at its beginning.
-func (s *Statement) render(message string) string {
-	return diagnostic.Render(s.File, s.text, diagnostic.At(s.Node.Position(), "%s", message))
+func (s *Statement) render(message, hint string) string {
+	e := diagnostic.At(s.Node.Position(), "%s", message)
+	e.Hint = hint
+	return diagnostic.Render(s.File, s.text, e)
 }
 
 func sourceKind(table bool) Kind {

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -25,7 +26,21 @@ func makeTopic(ctx context.Context, adm *kadm.Client, name string, partitions in
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 		return fmt.Errorf("make topic %s: %w", name, err)
 	}
-	return nil
+	// A broker makes a topic known only some time after it has answered.
+	for {
+		offsets, err := adm.ListEndOffsets(ctx, name)
+		if err == nil {
+			err = offsets.Error()
+		}
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) && !errors.Is(err, kerr.LeaderNotAvailable) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("topic %s was made, but can't be used yet: %w", name, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // topicView answers what topics there are during one request: each is asked for
