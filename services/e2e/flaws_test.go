@@ -104,7 +104,9 @@ func TestFlawAnOrderIsStuckWhenACheckStaysAway(t *testing.T) {
 func TestFlawANegativeQuantityLowersTheFraudTotal(t *testing.T) {
 	s := start(t, options{only: []string{"fraud"}})
 	s.created("1", 1, "JUMPERS", 1, "1500.00")
+	s.await("fraud-validations", 1)
 	s.created("2", 1, "JUMPERS", -10, "100.00")
+	s.await("fraud-validations", 2)
 	s.created("3", 1, "JUMPERS", 1, "500.00")
 	assert.Equal(t, map[string]string{"1": "PASS", "2": "PASS", "3": "FAIL"}, byKey(s.await("fraud-validations", 3), "VALIDATIONRESULT"))
 }

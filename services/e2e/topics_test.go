@@ -162,13 +162,13 @@ func (s *stack) stock(product string, n int) {
 	s.produce("warehouse-inventory", product, fieldsOf{"product": product, "stock": n})
 }
 
-// caughtUp waits until a program has committed all that a topic holds.
+// caughtUp waits until a program has committed all records that a topic holds.
 func (s *stack) caughtUp(group, topic string) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	s.eventually(30*time.Second, group+" has read "+topic, func() error {
-		ends, err := s.admin.ListCommittedOffsets(ctx, topic)
+		records, err := s.tryRead(topic)
 		if err != nil {
 			return err
 		}
@@ -176,9 +176,9 @@ func (s *stack) caughtUp(group, topic string) {
 		if err != nil {
 			return err
 		}
-		for p, end := range ends[topic] {
-			if have, ok := at.Lookup(topic, p); end.Offset > 0 && (!ok || have.At < end.Offset) {
-				return fmt.Errorf("partition %d: at %d of %d", p, have.At, end.Offset)
+		for _, r := range records {
+			if have, ok := at.Lookup(topic, r.Partition); !ok || have.At <= r.Offset {
+				return fmt.Errorf("partition %d: at %d, record %d is there", r.Partition, have.At, r.Offset)
 			}
 		}
 		return nil

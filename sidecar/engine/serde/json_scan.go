@@ -208,10 +208,10 @@ type number struct {
 	small    bool // integral and at most 18 digits: i is its value
 }
 
-// number reads a number, whose first byte is next.
+// number reads a number, which is to be next.
 func (s *scanner) number() (number, error) {
 	data, i := s.data, s.pos
-	neg := data[i] == '-'
+	neg := i < len(data) && data[i] == '-'
 	if neg {
 		i++
 	}
