@@ -121,10 +121,11 @@ func sumOf(t types.Type, each func(args []types.Value) []types.Value) Aggregator
 				if v.IsNull() {
 					continue
 				}
-				var err error
-				if s, err = types.Arith(op, s, v, t); err != nil {
+				sum, err := types.Arith(op, s, v, t)
+				if err != nil {
 					return s, fmt.Errorf("the sum does not fit %s: %w", t, err)
 				}
+				s = sum
 			}
 			return s, nil
 		}

@@ -37,3 +37,40 @@ func TestOverloadErrors(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "DECIMAL(13, 6)", typ.String())
 }
+
+func TestCountDistinctEstimates(t *testing.T) {
+	agg, err := function.Builtin().ResolveAggregate("COUNT_DISTINCT", []types.Type{types.TBigint}, nil)
+	require.NoError(t, err)
+	state, other := agg.Init(), agg.Init()
+	for i := range int64(20_000) {
+		state, err = agg.Add(state, []types.Value{types.NewBigint(i)})
+		require.NoError(t, err)
+		if i == 999 {
+			n, err := agg.Final(state)
+			require.NoError(t, err)
+			require.Equal(t, int64(1000), n.Int(), "few values are counted exactly")
+		}
+		other, err = agg.Add(other, []types.Value{types.NewBigint(i + 10_000)})
+		require.NoError(t, err)
+	}
+	n, err := agg.Final(state)
+	require.NoError(t, err)
+	require.InEpsilon(t, 20_000, n.Int(), 0.05)
+	state, err = agg.Merge(state, other)
+	require.NoError(t, err)
+	n, err = agg.Final(state)
+	require.NoError(t, err)
+	require.InEpsilon(t, 30_000, n.Int(), 0.05)
+}
+
+func TestConfiguredLimits(t *testing.T) {
+	r := function.Configured(map[string]string{"ksql.functions.collect_set.limit": "1"})
+	agg, err := r.ResolveAggregate("COLLECT_SET", []types.Type{types.TInteger}, nil)
+	require.NoError(t, err)
+	state := agg.Init()
+	for i := range int32(3) {
+		state, err = agg.Add(state, []types.Value{types.NewInt(i)})
+		require.NoError(t, err)
+	}
+	require.Len(t, state.Items(), 1)
+}

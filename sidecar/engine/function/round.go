@@ -38,7 +38,8 @@ func atPlaces(v types.Value, places int, t types.Type, mode rounding) (types.Val
 	if err != nil {
 		return none, err
 	}
-	return types.Fit(out, t)
+	// The result may have a digit more than the type: 9.9 rounds to 10.
+	return types.Fit(out, types.TDecimal(t.Precision+maxPlaces, t.Scale))
 }
 
 // doubleAtPlaces rounds a double by its shortest decimal text, as Java's
@@ -51,7 +52,7 @@ func doubleAtPlaces(x float64, places int, mode rounding) float64 {
 	if err != nil {
 		return x
 	}
-	out, err := atPlaces(v, places, types.TDecimal(2000, max(0, -int(v.Apd().Exponent))), mode)
+	out, err := atPlaces(v, places, types.TDecimal(maxPlaces, max(0, -int(v.Apd().Exponent))), mode)
 	if err != nil {
 		return x
 	}

@@ -20,7 +20,7 @@ func stringFunctions() []*Scalar {
 			over("STRING... inputs", "STRING", concat), over("BYTES... inputs", "BYTES", concatBytes)),
 		scalar("concat_ws", categoryString, "Concatenate several strings or bytes, inserting a separator between each. NULLs are left out; a NULL separator makes NULL.",
 			over("STRING separator, STRING... inputs", "STRING", concatWS), over("BYTES separator, BYTES... inputs", "BYTES", concatWSBytes)),
-		scalar("UCASE", categoryString, "Converts a string to upper case.", nullable("STRING input", "STRING", onText(strings.ToUpper))),
+		scalar("UCASE", categoryString, "Converts a string to upper case.", nullable("STRING input", "STRING", onText(upper))),
 		scalar("LCASE", categoryString, "Converts a string to lower case.", nullable("STRING input", "STRING", onText(strings.ToLower))),
 		scalar("initcap", categoryString, "Returns the string with the first letter of each word in upper case, all other letters in lower case. Words are delimited by white space.",
 			nullable("STRING str", "STRING", onText(initcap))),
@@ -73,6 +73,16 @@ func stringFunctions() []*Scalar {
 				return integer(0), nil
 			})),
 	}
+}
+
+// longUpper are the characters that become several in upper case, as in Java.
+var longUpper = strings.NewReplacer("ß", "SS", "ŉ", "ʼN", "ǰ", "J̌", "ﬀ", "FF", "ﬁ", "FI", "ﬂ", "FL", "ﬃ", "FFI", "ﬄ", "FFL", "ﬅ", "ST", "ﬆ", "ST")
+
+func upper(s string) string {
+	if isASCII(s) {
+		return strings.ToUpper(s)
+	}
+	return strings.ToUpper(longUpper.Replace(s))
 }
 
 func concat(args []types.Value) (types.Value, error) {

@@ -2,6 +2,7 @@ package expression
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/sidestream/sidestream/sidecar/engine/ast"
 	"github.com/sidestream/sidestream/sidecar/engine/diagnostic"
@@ -95,8 +96,8 @@ func (c *context) lambdas(n *ast.Call, args []plan.Expr, argTypes []types.Type) 
 		params, ok := c.a.Functions.LambdaParams(n.Name, argTypes, i, len(l.Params))
 		if !ok || len(params) != len(l.Params) {
 			_, _, err := c.a.Functions.ResolveScalarLambda(n.Name, argTypes, results)
-			if err == nil {
-				err = fmt.Errorf("Function '%s' does not take a lambda with %d parameters as argument %d.", n.Name, len(l.Params), i+1)
+			if err == nil || !strings.HasPrefix(err.Error(), "Function ") {
+				err = fmt.Errorf("Function '%s' does not take a lambda with %d parameters as argument %d.", strings.ToLower(n.Name), len(l.Params), i+1)
 			}
 			return types.Type{}, err
 		}
