@@ -60,7 +60,7 @@ func (a *api) routes(r *mux.Router) {
 // post takes an order.
 func (a *api) post(w http.ResponseWriter, r *http.Request) *web.Problem {
 	q := query(r, "timeout")
-	wait := min(q.timeout(int(a.postTime.Milliseconds())), a.postTime)
+	wait := min(time.Duration(q.whole("timeout", 1, maxWait, maxWait))*time.Millisecond, a.postTime)
 	if p := q.problem(); p != nil {
 		return p
 	}
@@ -202,7 +202,7 @@ func (a *api) list(w http.ResponseWriter, r *http.Request) *web.Problem {
 	if p := q.problem(); p != nil {
 		return p
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), a.readTime)
+	ctx, cancel := context.WithTimeout(r.Context(), 5*a.readTime) // it reads more than one row
 	defer cancel()
 	page, more, err := a.view.list(ctx, f)
 	if p := a.viewProblem(err); p != nil {

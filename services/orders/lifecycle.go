@@ -29,15 +29,18 @@ import (
 type lifecycle struct {
 	checks   []string      // that an order needs
 	deadline time.Duration // from CREATED to TIMEOUT
-	// grace is how long a partition must have been here before its orders
-	// time out: after a stop of the whole system the verdicts that wait on the
-	// topic come first.
+	// grace is how long a partition must have been worked on without a break
+	// before its orders time out: after a stop of the whole system, the verdicts
+	// that wait on the topic or are still to come have their time first.
 	grace time.Duration
-	since map[int32]time.Time // first tick of a partition
+	ticks map[int32]ticks
 }
 
+// ticks are of one partition: the first since the last break, and the last.
+type ticks struct{ first, last time.Time }
+
 func newLifecycle(checks []string, deadline time.Duration) *lifecycle {
-	return &lifecycle{checks: checks, deadline: deadline, grace: min(deadline, 10*time.Second), since: map[int32]time.Time{}}
+	return &lifecycle{checks: checks, deadline: deadline, grace: min(deadline, 10*time.Second), ticks: map[int32]ticks{}}
 }
 
 // inputs are the topics that lifecycle reads.
@@ -165,12 +168,13 @@ func (l *lifecycle) verdict(tx *transact.Tx, r transact.Record) error {
 // Tick fails the orders whose deadline is over.
 func (l *lifecycle) Tick(tx *transact.Tx) error {
 	now := tx.Now()
-	first, ok := l.since[tx.Partition()]
-	if !ok {
-		l.since[tx.Partition()] = now
-		first = now
+	t, ok := l.ticks[tx.Partition()]
+	if !ok || now.Sub(t.last) > max(l.grace, 5*time.Second) {
+		t.first = now
 	}
-	if now.Sub(first) < l.grace {
+	t.last = now
+	l.ticks[tx.Partition()] = t
+	if now.Sub(t.first) < l.grace {
 		return nil
 	}
 	const most = 1000 // in one transaction; the next tick takes the rest
