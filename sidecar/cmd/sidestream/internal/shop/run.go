@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sidestream/sidestream/sidecar/cmd/sidestream/internal/feed"
@@ -33,6 +35,9 @@ const settle = 90 * time.Second
 func Run(ctx context.Context, o Options) error {
 	list := orders(o.Seed, o.Orders)
 	if err := load(ctx, o, len(list)); err != nil {
+		return err
+	}
+	if err := stocked(ctx, o.Broker); err != nil {
 		return err
 	}
 	o.Say("the shop has %d products and %d customers; placing %d orders (seed %d)", len(products), len(list), len(list), o.Seed)
@@ -100,6 +105,40 @@ func put(ctx context.Context, broker string, kind feed.Kind, lines string) error
 		err = failed
 	}
 	return err
+}
+
+// stocked waits until the inventory has read the stock. Orders come to it on
+// another topic, and those that overtake the stock would find an empty shop.
+func stocked(ctx context.Context, broker string) error {
+	const topic = "warehouse-inventory"
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(broker))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	for {
+		lags, err := adm.Lag(ctx)
+		if err != nil {
+			return fmt.Errorf("asking how far the stock has been read: %w", err)
+		}
+		read := false
+		for _, group := range lags {
+			if ps := group.Lag[topic]; len(ps) > 0 {
+				read = group.Lag.TotalByTopic()[topic].Lag == 0
+			}
+		}
+		if read {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("nobody has read the stock from %s: is the inventory service up?", topic)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // place posts the orders, some at a time.
