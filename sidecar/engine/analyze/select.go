@@ -89,12 +89,17 @@ func (p *planner) star(r *relation, s ast.SelectItem) []item {
 		if s.Source != "" && s.Source != src.alias {
 			continue
 		}
-		for _, name := range columnNames(src.def) {
+		names := columnNames(src.def)
+		keys := len(src.def.Schema.Key)
+		for _, name := range names[:keys] {
 			add(p.plainRef(src.alias, name))
 		}
 		if !p.persistent && src.def.Window != plan.NoWindow {
 			add(p.plainRef(src.alias, schema.WindowStart))
 			add(p.plainRef(src.alias, schema.WindowEnd))
+		}
+		for _, name := range names[keys:] {
+			add(p.plainRef(src.alias, name))
 		}
 	}
 	return out

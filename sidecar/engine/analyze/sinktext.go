@@ -31,7 +31,7 @@ func (p *planner) written(s *ast.CreateAs, props *properties) string {
 		}
 	}
 	number := func(n int64) ast.Expr { return &ast.IntLit{Value: n, Bigint: n > 1<<31-1} }
-	spec := props.newTopic(topic, partitions, replicas, s.Table, p.query.Window != nil || p.windowedSource(), p.windowRetention())
+	spec := props.newTopic(topic, partitions, replicas, s.Table, p.query.Window != nil, p.windowRetention())
 	retention, err := strconv.ParseInt(spec.Config["retention.ms"], 10, 64)
 	if err != nil { // a compacted topic: ksqlDB shows what it doesn't set
 		retention = max(defaultRetention, p.windowRetention())
@@ -59,11 +59,6 @@ func (p *planner) written(s *ast.CreateAs, props *properties) string {
 	}
 	out.Query = &query
 	return format.Statement(&out)
-}
-
-// windowedSource tells whether the rows have the windowed key of their source.
-func (p *planner) windowedSource() bool {
-	return len(p.query.GroupBy) == 0 && p.sources[0].def.Window != 0
 }
 
 // inStatement says which statement a mistake was found in.

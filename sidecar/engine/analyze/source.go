@@ -319,6 +319,11 @@ func keepRows(src *catalog.Source, queryID string) *plan.Query {
 	read.Name = "KsqlTopic.Source"
 	keep := &plan.Materialize{Output: shape, Input: read, Store: store}
 	keep.Name = "KsqlTopic-Reduce"
+	all := schema.Schema{Key: src.Schema.Key, Value: append(append([]schema.Column(nil), src.Schema.Value...),
+		schema.Column{Name: schema.RowTime, Type: types.TBigint}, schema.Column{Name: schema.RowPartition, Type: types.TInteger},
+		schema.Column{Name: schema.RowOffset, Type: types.TBigint})}
+	all.Value = append(all.Value, src.Schema.Key...)
+	source := &plan.Step{Kind: plan.SourceStep, Name: read.Name, Schema: all, Table: true, Topic: src.Topic, Store: store.Name}
 	return &plan.Query{ID: queryID, Root: keep, Materialized: &plan.Materialized{Store: store, Stored: &keep.Output},
-		Steps: &plan.Step{Kind: plan.SourceStep, Name: read.Name, Schema: src.Schema, Table: true, Topic: src.Topic, Store: store.Name}}
+		Steps: &plan.Step{Kind: plan.ProjectStep, Name: "Project", Schema: src.Schema, Table: true, Inputs: []*plan.Step{source}}}
 }
