@@ -332,9 +332,7 @@ func (c *change) onQueries(s *session, st ast.Statement, verb, id string, all bo
 	if all {
 		c.commandID = verb + "/ALL/execute"
 		for _, q := range s.world.allQueries() {
-			if verb != "terminate" || q.sink != "" {
-				c.pause = append(c.pause, q.id)
-			}
+			c.pause = append(c.pause, q.id)
 		}
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/sidestream/sidestream/sidecar/engine/diagnostic"
 )
@@ -53,6 +54,17 @@ func about(code int, statement, format string, args ...any) *Error {
 // BadRequest is a request that isn't understood, whatever it says.
 func BadRequest(format string, args ...any) *Error { return newError(CodeBadRequest, format, args...) }
 
+// unusual are mistakes that ksqlDB notices late, and so answers otherwise than
+// the others: about the statement as it was written, without what it was doing.
+var unusual = []struct {
+	text string
+	code int
+}{
+	{"A Kafka topic with the name '", CodeServerError},
+	{"The retention period of the window store ", CodeServerError},
+	{"Cannot create topic '", CodeNoSchemaRegistry},
+}
+
 // asError turns what went wrong with a statement into what the API says of it.
 func asError(err error, statement string) *Error {
 	var already *Error
@@ -64,11 +76,19 @@ func asError(err error, statement string) *Error {
 		return about(CodeServerError, statement, "%v", err)
 	}
 	first := all[0]
+	for _, u := range unusual {
+		if i := strings.Index(first.Message, u.text); i >= 0 {
+			if u.code == CodeNoSchemaRegistry {
+				return newError(u.code, "%s", first.Message[i:])
+			}
+			return about(u.code, statement, "%s", first.Message[i:])
+		}
+	}
 	var typed *diagnostic.Error
 	switch {
 	case !errors.As(err, &typed) && !isDiagnostics(err):
 		return about(CodeServerError, statement, "%v", err)
-	case first.Kind == diagnostic.General:
+	case first.Kind == diagnostic.General && !strings.HasPrefix(first.Message, "Exception while preparing statement"):
 		return newError(CodeBadRequest, "%s", first.Message)
 	}
 	if first.Statement != "" {

@@ -33,7 +33,7 @@ func (e *Engine) explain(s *session, st *ast.Explain) (Entity, error) {
 		}
 		return ExplainEntity{"queryDescription", st.Text, e.describeQuery(q), []Warning{}}, nil
 	}
-	d := QueryDescription{StatementText: st.Statement.Source(), Sinks: []string{}, Overridden: map[string]any{}, HostStatus: map[string]string{},
+	d := QueryDescription{StatementText: strings.TrimSuffix(st.Statement.Source(), ";") + ";", Sinks: []string{}, Overridden: map[string]any{}, HostStatus: map[string]string{},
 		Errors: []QueryError{}, Tasks: []struct{}{}, QueryType: "PERSISTENT"}
 	var p *plan.Query
 	switch inner := st.Statement.(type) {

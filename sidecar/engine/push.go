@@ -32,13 +32,14 @@ func (e *Engine) pullStream(ctx context.Context, s *session, text string, p *ana
 	o := options(s.config())
 	o.FromEarliest, o.UntilEnd = true, true
 	r := e.transient(ctx, o, p.Stream)
-	r.text, r.Columns, r.Key = text, p.Columns, p.Key
+	r.text = text
 	return r, nil
 }
 
 // transient makes the rows of a query that isn't kept. It starts with Each.
 func (e *Engine) transient(ctx context.Context, o runtime.Options, p *analyze.Push) *Rows {
-	r := &Rows{ID: p.Plan.ID, Columns: p.Columns, Key: p.Key}
+	// Of a query that isn't kept ksqlDB shows no column as a key.
+	r := &Rows{ID: p.Plan.ID, Columns: p.Columns, Key: make([]bool, len(p.Columns))}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	r.each = func(r *Rows, fn func([]types.Value, bool) error, idle func() error) (End, error) {
 		rows := make(chan *exec.Row, ahead)

@@ -115,7 +115,7 @@ func (e *Engine) Query(ctx context.Context, r Request) (*Rows, *Printing, error)
 		return nil, nil, failed
 	}
 	if len(stmts) != 1 {
-		return nil, nil, BadRequest("Expected exactly one KSQL statement; found %d instead", len(stmts))
+		return nil, nil, about(CodeBadStatement, text, "Expected exactly one KSQL statement; found %d instead", len(stmts))
 	}
 	s := e.newSession(e.world, newTopicView(ctx, e.kafka))
 	s.properties = props

@@ -12,6 +12,7 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/catalog"
 	"github.com/sidestream/sidestream/sidecar/engine/diagnostic"
 	"github.com/sidestream/sidestream/sidecar/engine/runtime"
+	"github.com/sidestream/sidestream/sidecar/engine/serde"
 )
 
 // show answers SHOW and LIST.
@@ -76,12 +77,21 @@ func (e *Engine) showSources(ctx context.Context, s *session, text string, table
 	}
 	infos := []SourceInfo{}
 	for _, src := range list {
-		infos = append(infos, SourceInfo{src.Kind(), src.Name, src.Topic, src.KeyFormat.Name, src.ValueFormat.Name, src.WindowText != ""})
+		infos = append(infos, SourceInfo{src.Kind(), src.Name, src.Topic, keyFormat(src), src.ValueFormat.Name, src.WindowText != ""})
 	}
 	if tables {
 		return TablesEntity{"tables", text, infos, []Warning{}}, nil
 	}
 	return StreamsEntity{"streams", text, infos, []Warning{}}, nil
+}
+
+// keyFormat is the format of the key as it is shown. A source without key columns
+// has the default one, unless its statement says otherwise.
+func keyFormat(src *catalog.Source) string {
+	if src.KeyFormat.Name == serde.None && src.CreatedBy == "" && !strings.Contains(src.SQL, "KEY_FORMAT='NONE'") {
+		return serde.Kafka
+	}
+	return src.KeyFormat.Name
 }
 
 // info is a query's line of SHOW QUERIES.
@@ -154,7 +164,7 @@ func (e *Engine) describeAll(ctx context.Context, s *session, text string, list 
 
 func (e *Engine) describeSource(ctx context.Context, s *session, src *catalog.Source, extended bool) SourceDescription {
 	d := SourceDescription{Name: src.Name, ReadQueries: []QueryInfo{}, WriteQueries: []QueryInfo{}, Fields: schemaFields(&src.Schema), Type: src.Kind(),
-		Extended: extended, KeyFormat: src.KeyFormat.Name, ValueFormat: src.ValueFormat.Name, Topic: src.Topic, Statement: src.SQL,
+		Extended: extended, KeyFormat: keyFormat(src), ValueFormat: src.ValueFormat.Name, Topic: src.Topic, Statement: src.SQL,
 		Offsets: []OffsetSummary{}, SourceConstraints: s.world.derivedFrom(src.Name), ClusterStatistics: []Statistic{}, ClusterErrorStats: []Statistic{}}
 	if src.WindowText != "" {
 		d.WindowType = &src.WindowText
@@ -169,9 +179,6 @@ func (e *Engine) describeSource(ctx context.Context, s *session, src *catalog.So
 	d.Replication = e.replicas(ctx, src.Topic)
 	var read, written, failed, last int64
 	for _, q := range s.world.readers(src.Name) {
-		if q.sink == src.Name || q.sink == "" && len(q.reads) == 1 {
-			continue // CREATE SOURCE TABLE's own
-		}
 		d.ReadQueries = append(d.ReadQueries, q.info())
 		if run := q.runner(); run != nil {
 			read += run.Processed.Load()

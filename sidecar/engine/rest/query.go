@@ -161,7 +161,7 @@ func (s *Server) queryStream(w http.ResponseWriter, r *http.Request) {
 
 // oldQuery is POST /query.
 func (s *Server) oldQuery(w http.ResponseWriter, r *http.Request) {
-	media, ok := negotiate(r, mediaV1, mediaDelimited, mediaJSON)
+	media, ok := negotiate(r, mediaDelimited, mediaV1, mediaJSON)
 	if !ok {
 		w.WriteHeader(http.StatusNotAcceptable)
 		return
