@@ -167,7 +167,7 @@ func (f *fetcher) run(ctx context.Context, broker *kgo.Broker, list []*source, w
 		if full {
 			req.MaxWaitMillis = int32(shortPoll.Milliseconds())
 		}
-		raw, err := broker.Request(ctx, req)
+		raw, err := broker.RetriableRequest(ctx, req)
 		if err != nil {
 			return fmt.Errorf("fetch: %w", err)
 		}

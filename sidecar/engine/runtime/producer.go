@@ -208,7 +208,7 @@ func (p *producer) write(ctx context.Context, adds []*outPartition, reqs map[int
 
 func (p *producer) produce(ctx context.Context, leader int32, req *kmsg.ProduceRequest) error {
 	return retry(ctx, func() error {
-		raw, err := p.client.Broker(int(leader)).Request(ctx, req)
+		raw, err := p.client.Broker(int(leader)).RetriableRequest(ctx, req)
 		if err != nil {
 			return fmt.Errorf("produce: %w", err)
 		}
