@@ -402,6 +402,9 @@ func (p *planner) groupSteps(r *relation, g *grouping, keyPlaces []int) *relatio
 	grouped := *prepared
 	grouped.step = &plan.Step{Kind: plan.GroupByStep, Name: "Aggregate.GroupBy", Inputs: []*plan.Step{prepared.step}, Table: r.table(),
 		Schema: schema.Schema{Key: group.Schema.Key, Value: shown}}
+	for _, e := range g.keys {
+		grouped.step.Keys = append(grouped.step.Keys, exprText(e))
+	}
 	if !same {
 		grouped.node = &plan.GroupBy{Output: group, Input: prepared.node, Keys: keys}
 		grouped.keyFormat = supportingFormat(r.keyFormat, group.Schema.Key, p.defaultKeyFormat())
@@ -452,7 +455,7 @@ func (p *planner) aggregateStep(r, grouped *relation, g *grouping) *relation {
 	n.Output = out
 	next := grouped.then(n, plan.AggregateStep)
 	next.step.Schema = schema.Schema{Key: out.Schema.Key, Value: shown}
-	next.step.Store, next.step.Windowed = store, window != ""
+	next.step.Store, next.step.Windowed, next.step.Functions = store, window != "", g.shown
 	next.window, next.rekeyed, next.joined, next.stored = window, false, false, true
 	return next
 }

@@ -6,180 +6,145 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/ast"
 	"github.com/sidestream/sidestream/sidecar/engine/diagnostic"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
+	"github.com/sidestream/sidestream/sidecar/engine/schema"
 )
 
 // Upgradeable says why a running query can't be replaced in place by another
-// one of the same id, in ksqlDB's words; nil where it can. Only the conditions,
-// the expressions of the SELECT list and columns at its end may change, and no
-// join or window may be there at all.
+// one of the same id, in ksqlDB's words; nil where it can. What is computed and
+// which rows of streams pass may change; sources, keys, groups, aggregates and
+// filters of tables must stay, and with a join or a window nothing can change.
 func Upgradeable(old, next *plan.Query) error {
-	return upgradeableStep(old.Root, next.Root)
+	if hasJoin(old.Steps) != hasJoin(next.Steps) {
+		return notUpgradeable("Query is not upgradeable. Cannot change a non-join source into a join source.")
+	}
+	return upgradeable(old.Steps, next.Steps)
 }
 
-func upgradeableStep(old, next plan.Node) error {
-	old, next = behindStateless(old), behindStateless(next)
-	refuse := func(format string, args ...any) error {
-		e := diagnostic.At(ast.Pos{}, "Query is not upgradeable. "+format, args...)
-		e.Kind = diagnostic.General
-		return e
+func notUpgradeable(message string) error {
+	return &diagnostic.Error{Kind: diagnostic.General, Pos: ast.Pos{}, Message: message}
+}
+
+func hasJoin(s *plan.Step) bool {
+	if s.Kind == plan.JoinStep {
+		return true
 	}
-	differ := func(step, what, was, is string) error {
+	for _, in := range s.Inputs {
+		if hasJoin(in) {
+			return true
+		}
+	}
+	return false
+}
+
+// passive steps may come, go and change.
+func passive(s *plan.Step) bool {
+	switch s.Kind {
+	case plan.SinkStep, plan.ProjectStep:
+		return true
+	case plan.FilterStep:
+		return !s.Table
+	}
+	return false
+}
+
+func upgradeable(old, next *plan.Step) error {
+	for passive(old) {
+		old = old.Inputs[0]
+	}
+	for passive(next) {
+		next = next.Inputs[0]
+	}
+	class := stepClass(old)
+	if old.Kind == plan.JoinStep || old.Windowed {
+		return notUpgradeable("Upgrades not yet supported for " + class)
+	}
+	must := func(what, was, is string) error {
 		if was == is {
 			return nil
 		}
-		return refuse("Plan step of type %s must have matching %s. Values differ: %s vs. %s", step, what, was, is)
+		return notUpgradeable("Query is not upgradeable. Plan step of type " + class + " must have matching " + what + ". Values differ: " + was + " vs. " + is)
 	}
-	if kind := stateful(old, next); kind != "" {
-		e := diagnostic.At(ast.Pos{}, "Upgrades not yet supported for %s", kind)
-		e.Kind = diagnostic.General
-		return e
+	const java = "class io.confluent.ksql.execution.plan."
+	if err := must("class", java+class, java+stepClass(next)); err != nil {
+		return err
 	}
-	if a, b := stepClass(old), stepClass(next); a != b {
-		if joins(old) != joins(next) {
-			return refuse("Cannot change a non-join source into a join source.")
-		}
-		return differ(a, "class", a, b)
-	}
-	switch a := old.(type) {
-	case *plan.Source:
-		b := next.(*plan.Source)
-		if err := differ("StreamSource", "topicName", a.Topic, b.Topic); err != nil {
+	for _, part := range [...]struct{ what, was, is string }{
+		{"topicName", old.Topic, next.Topic},
+		{"keyExpressions", keysOf(old, plan.RekeyStep), keysOf(next, plan.RekeyStep)},
+		{"group by clause", keysOf(old, plan.GroupByStep), keysOf(next, plan.GroupByStep)},
+		{"columns not part of aggregate", restOf(old), restOf(next)},
+		{"aggregate functions", bracketed(old.Functions), bracketed(next.Functions)},
+	} {
+		if err := must(part.what, part.was, part.is); err != nil {
 			return err
 		}
+	}
+	if len(old.Inputs) == 0 {
 		return nil
-	case *plan.Rekey:
-		b := next.(*plan.Rekey)
-		if err := differ("StreamSelectKey", "keyExpressions", keyTexts(a.Keys), keyTexts(b.Keys)); err != nil {
-			return err
-		}
-		return upgradeableStep(a.Input, b.Input)
-	case *plan.GroupBy:
-		b := next.(*plan.GroupBy)
-		if err := differ("StreamGroupBy", "group by clause", keyTexts(resolved(a.Keys, a.Input)), keyTexts(resolved(b.Keys, b.Input))); err != nil {
-			return err
-		}
-		return upgradeableStep(a.Input, b.Input)
-	case *plan.Aggregate:
-		b := next.(*plan.Aggregate)
-		if err := differ("StreamAggregate", "aggregate functions", callTexts(a), callTexts(b)); err != nil {
-			return err
-		}
-		return upgradeableStep(a.Input, b.Input)
 	}
-	if in, other := old.Inputs(), next.Inputs(); len(in) == 1 && len(other) == 1 {
-		return upgradeableStep(in[0], other[0])
-	}
-	return nil
+	return upgradeable(old.Inputs[0], next.Inputs[0])
 }
 
-// behindStateless is the first step before n that keeps or moves rows: what
-// filters and projects may change.
-func behindStateless(n plan.Node) plan.Node {
-	for {
-		switch x := n.(type) {
-		case *plan.Sink:
-			n = x.Input
-		case *plan.Filter:
-			n = x.Input
-		case *plan.Project:
-			n = x.Input
-		case *plan.Repartition:
-			n = x.Input
-		default:
-			return n
-		}
+// keysOf are the key expressions of a step, where it is of that kind.
+func keysOf(s *plan.Step, kind plan.StepKind) string {
+	if s.Kind != kind {
+		return ""
 	}
+	return bracketed(s.Keys)
 }
 
-// stateful names the kind of step whose queries are never replaced.
-func stateful(nodes ...plan.Node) string {
-	for _, n := range nodes {
-		switch n := n.(type) {
-		case *plan.StreamStreamJoin:
-			return "StreamStreamJoin"
-		case *plan.StreamTableJoin:
-			return "StreamTableJoin"
-		case *plan.TableTableJoin:
-			return "TableTableJoin"
-		case *plan.ForeignKeyJoin:
-			return "ForeignKeyTableTableJoin"
-		case *plan.Aggregate:
-			if n.Window != nil {
-				return "StreamWindowedAggregate"
-			}
+// restOf are the columns of an aggregation that are no results.
+func restOf(s *plan.Step) string {
+	if s.Kind != plan.AggregateStep {
+		return ""
+	}
+	var names []string
+	for _, c := range s.Schema.Value {
+		if !strings.HasPrefix(c.Name, variablePrefix) {
+			names = append(names, schema.Quote(c.Name))
 		}
 	}
-	return ""
+	return bracketed(names)
 }
 
-func joins(n plan.Node) bool { return len(n.Inputs()) > 1 }
+func bracketed(list []string) string { return "[" + strings.Join(list, ", ") + "]" }
 
-func stepClass(n plan.Node) string {
-	switch n := n.(type) {
-	case *plan.Source:
-		if n.Table {
-			return "TableSource"
+// stepClass is what ksqlDB calls a step.
+func stepClass(s *plan.Step) string {
+	kind := "Stream"
+	if s.Table {
+		kind = "Table"
+	}
+	switch s.Kind {
+	case plan.SourceStep:
+		return kind + "Source"
+	case plan.FilterStep:
+		return kind + "Filter"
+	case plan.RekeyStep:
+		return kind + "SelectKey"
+	case plan.GroupByStep:
+		if !s.Table && s.Repartition == nil {
+			return "StreamGroupByKey"
 		}
-		return "StreamSource"
-	case *plan.Rekey:
-		return "StreamSelectKey"
-	case *plan.GroupBy:
-		return "StreamGroupBy"
-	case *plan.Aggregate:
+		return kind + "GroupBy"
+	case plan.AggregateStep:
+		switch {
+		case s.Windowed:
+			return "StreamWindowedAggregate"
+		case s.Inputs[0].Table:
+			return "TableAggregate"
+		}
 		return "StreamAggregate"
-	case *plan.FlatMap:
+	case plan.FlatMapStep:
 		return "StreamFlatMap"
-	case *plan.Materialize:
-		return "TableSelect"
 	}
-	return "Join"
-}
-
-func keyTexts(list []plan.Expr) string {
-	parts := make([]string, len(list))
-	for i, e := range list {
-		parts[i] = plan.Text(e)
+	switch {
+	case s.Foreign:
+		return "ForeignKeyTableTableJoin"
+	case s.Table:
+		return "TableTableJoin"
+	case s.Inputs[1].Table:
+		return "StreamTableJoin"
 	}
-	return "[" + strings.Join(parts, ", ") + "]"
-}
-
-// resolved are expressions over a projection as they were written.
-func resolved(list []plan.Expr, in plan.Node) []plan.Expr {
-	p, ok := in.(*plan.Project)
-	if !ok {
-		return list
-	}
-	out := make([]plan.Expr, len(list))
-	for i, e := range list {
-		out[i] = through(e, p)
-	}
-	return out
-}
-
-func callTexts(n *plan.Aggregate) string {
-	in := n.Input
-	for {
-		switch x := in.(type) {
-		case *plan.Repartition:
-			in = x.Input
-			continue
-		case *plan.GroupBy:
-			in = x.Input
-			continue
-		}
-		break
-	}
-	parts := make([]string, len(n.Calls))
-	for i, c := range n.Calls {
-		args := resolved(c.Args, in)
-		texts := make([]string, 0, len(args)+len(c.Consts))
-		for _, a := range args {
-			texts = append(texts, plan.Text(a))
-		}
-		for _, v := range c.Consts {
-			texts = append(texts, plan.Text(&plan.Literal{Value: v}))
-		}
-		parts[i] = c.Name + "(" + strings.Join(texts, ", ") + ")"
-	}
-	return "[" + strings.Join(parts, ", ") + "]"
+	return "StreamStreamJoin"
 }

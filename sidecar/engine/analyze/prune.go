@@ -14,6 +14,9 @@ func prune(root plan.Node) plan.Node {
 	root = m.node(root)
 	t := &trimmer{need: map[plan.Node][]bool{}, moved: map[plan.Node][]int{}}
 	t.order(root, map[plan.Node]bool{})
+	for _, n := range t.sorted {
+		t.joined = t.joined || len(inputs(n)) > 1
+	}
 	for i := len(t.sorted) - 1; i >= 0; i-- { // consumers before inputs
 		t.ask(t.sorted[i])
 	}
@@ -156,6 +159,9 @@ func (m *merger) node(n plan.Node) plan.Node {
 // trimmer finds out which columns of each node are read, and takes the others
 // out.
 type trimmer struct {
+	// joined: the query has a join, so it can't be replaced in place. Another
+	// query's replacement may read more columns of what a source table keeps.
+	joined bool
 	sorted []plan.Node
 	need   map[plan.Node][]bool
 	moved  map[plan.Node][]int // old place → new place
@@ -232,6 +238,11 @@ func (t *trimmer) ask(n plan.Node) {
 	case *plan.Source:
 		if ts := n.Timestamp; ts != nil && !ts.Column.InKey {
 			need[ts.Column.Index] = true
+		}
+		if n.Table && !t.joined {
+			for i := range need {
+				need[i] = true
+			}
 		}
 	default: // Filter, Rekey, GroupBy, Materialize
 		in := *inputs(n)[0]

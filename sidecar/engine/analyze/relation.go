@@ -191,6 +191,7 @@ func (p *planner) rekey(r *relation, name string, keys []plan.Expr, names []stri
 	next.step.Schema.Key = out.Schema.Key
 	next.step.Schema.Value = append([]schema.Column(nil), r.step.Schema.Value...)
 	for i, e := range exprs {
+		next.step.Keys = append(next.step.Keys, exprText(e))
 		if _, isColumn := e.(*ast.ColumnRef); !isColumn {
 			next.step.Schema.Value = append(next.step.Schema.Value, out.Schema.Key[i])
 		}

@@ -20,6 +20,9 @@ type Step struct {
 	Store string
 	// Windowed marks an AGGREGATE with a WINDOW.
 	Windowed bool
+	// Keys are the expressions of a REKEY or GROUP_BY, Functions the calls of an
+	// AGGREGATE, one for each place where it is written.
+	Keys, Functions []string
 	// Repartition names the topics, by input, that the step's inputs pass through
 	// on their way to it; "" for none.
 	Repartition []string
