@@ -103,7 +103,7 @@ func (p *planner) joined(j *joinShape, name string, l, r *side, key []schema.Col
 	step := &plan.Step{Kind: plan.JoinStep, Name: name, Inputs: []*plan.Step{l.rel.step, r.rel.step}, Table: l.rel.table(), Join: joinType(j.join.Kind)}
 	step.Schema.Key = key
 	step.Schema.Value = append(append(step.Schema.Value, l.rel.step.Schema.Value...), r.rel.step.Schema.Value...)
-	if j.key == p.synthetic || len(j.equal) == 0 {
+	if !j.foreign && len(columnsOf(j.equal)) == 0 { // the synthetic key is among the values too
 		step.Schema.Value = append(step.Schema.Value, key...)
 	}
 	rel := *l.rel
