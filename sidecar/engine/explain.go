@@ -138,21 +138,21 @@ func (e *Engine) describeFunction(st *ast.Describe) (Entity, error) {
 	if f, ok := e.functions.Scalar(name); ok {
 		out.Kind, out.Description, out.Author = "SCALAR", f.Doc, f.Author
 		for _, o := range f.Overloads {
-			out.Functions = append(out.Functions, overload(o.Params, nil, o.Variadic, returnText(o.Return), o.Doc))
+			out.Functions = append(out.Functions, overload(o.Params, nil, o.Variadic, shapeText(o.Returns()), o.Doc))
 		}
 		return out, nil
 	}
 	if f, ok := e.functions.Aggregate(name); ok {
 		out.Kind, out.Description, out.Author = "AGGREGATE", f.Doc, f.Author
 		for _, o := range f.Overloads {
-			out.Functions = append(out.Functions, overload(o.Params, o.Consts, o.Variadic, aggregateResult(o), o.Doc))
+			out.Functions = append(out.Functions, overload(o.Params, o.Consts, o.Variadic, shapeText(o.Returns()), o.Doc))
 		}
 		return out, nil
 	}
 	if f, ok := e.functions.Table(name); ok {
 		out.Kind, out.Description, out.Author = "TABLE", f.Doc, f.Author
 		for _, o := range f.Overloads {
-			out.Functions = append(out.Functions, overload(o.Params, nil, o.Variadic, returnText(o.Return), o.Doc))
+			out.Functions = append(out.Functions, overload(o.Params, nil, o.Variadic, shapeText(o.Returns()), o.Doc))
 		}
 		return out, nil
 	}
@@ -169,42 +169,6 @@ func overload(params, consts []function.Param, variadic bool, result, doc string
 	return info
 }
 
-// aggregateResult is the result type of an overload, where its parameter types
-// alone tell it.
-func aggregateResult(o function.AggregateOverload) string {
-	args := make([]types.Type, len(o.Params))
-	for i, p := range o.Params {
-		if p.Shape != nil {
-			return "T"
-		}
-		args[i] = p.Type
-		if p.Type.Kind == types.Decimal && p.Type.Precision == 0 {
-			args[i] = types.TDecimal(38, 0)
-		}
-	}
-	consts := make([]types.Value, len(o.Consts))
-	for i, c := range o.Consts {
-		if c.Type.Kind == types.Integer {
-			consts[i] = types.NewInt(1)
-		}
-		if c.Type.Kind == types.Boolean {
-			consts[i] = types.NewBool(true)
-		}
-	}
-	agg, err := o.New(args, consts)
-	if err != nil {
-		return "T"
-	}
-	return functionType(agg.Result())
-}
-
-func returnText(t types.Type) string {
-	if t.Kind == types.Null {
-		return "T"
-	}
-	return functionType(t)
-}
-
 func paramText(p function.Param) string {
 	if p.Shape != nil {
 		return shapeText(p.Shape)
@@ -213,13 +177,8 @@ func paramText(p function.Param) string {
 }
 
 func shapeText(s *function.Shape) string {
-	switch {
-	case s.Var != "":
+	if s.Var != "" {
 		return s.Var
-	case s.AnyDecimal:
-		return "DECIMAL"
-	case s.Numeric:
-		return "NUMBER"
 	}
 	switch s.Kind {
 	case types.Array:
@@ -250,6 +209,9 @@ func functionType(t types.Type) string {
 	case types.Map:
 		return "MAP<" + functionType(*t.Key) + ", " + functionType(*t.Elem) + ">"
 	case types.Struct:
+		if len(t.Fields) == 0 {
+			return "STRUCT"
+		}
 		parts := make([]string, len(t.Fields))
 		for i, f := range t.Fields {
 			parts[i] = f.Name + " " + functionType(f.Type)

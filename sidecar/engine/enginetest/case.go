@@ -20,6 +20,7 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/driver"
 	"github.com/sidestream/sidestream/sidecar/engine/exec"
 	"github.com/sidestream/sidestream/sidecar/engine/function"
+	"github.com/sidestream/sidestream/sidecar/engine/function/functiontest"
 	"github.com/sidestream/sidestream/sidecar/engine/parser"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
 	"github.com/sidestream/sidestream/sidecar/engine/schema"
@@ -125,6 +126,9 @@ func (c *Case) Run(functions function.Registry) (err error) {
 			err = fmt.Errorf("panic: %v", e)
 		}
 	}()
+	if functions == nil {
+		functions = functiontest.Registry(c.config())
+	}
 	s := NewSession(c.config(), functions)
 	s.SinglePartition = true
 	err = s.Apply(strings.Join(c.Statements, "\n"))

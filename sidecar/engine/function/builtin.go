@@ -19,9 +19,17 @@ var builtin = sync.OnceValue(func() Registry { return Configured(nil) })
 // names: ksql.functions.collect_list.limit, ….collect_set.limit and
 // ….histogram.limit bound what those keep. Values that are no numbers are
 // ignored.
-func Configured(config map[string]string) Registry {
-	return newRegistry(scalarFamilies(), aggregateFunctions(config), tableFunctions())
+func Configured(config map[string]string) Registry { return Extended(config, nil, nil, nil) }
+
+// Extended is Configured with more functions, which take the place of built-in
+// ones of the same name.
+func Extended(config map[string]string, scalars []*Scalar, aggregates []*Aggregate, tables []*Table) Registry {
+	return newRegistry(append(scalarFamilies(), scalars...), append(aggregateFunctions(config), aggregates...), append(tableFunctions(), tables...))
 }
+
+// Params reads parameters as DESCRIBE FUNCTION shows them, for functions added
+// to the built-in ones: "ARRAY<T> list, STRING... rest".
+func Params(text string) (params []Param, variadic bool) { return signature(text) }
 
 // scalarFamilies are the functions of one row, a file a family.
 func scalarFamilies() []*Scalar {
@@ -118,9 +126,10 @@ func strict(eval evalFunc) evalFunc {
 	}
 }
 
-// computed declares an overload whose result type depends on the arguments'.
+// computed declares an overload whose result is a DECIMAL that depends on the
+// arguments.
 func computed(params string, result func(args []types.Type) (types.Type, error), eval evalFunc) Overload {
-	o := Overload{Eval: eval, ReturnFor: result}
+	o := Overload{Eval: eval, ReturnFor: result, result: &Shape{Kind: types.Decimal}}
 	o.Params, o.Variadic = signature(params)
 	return o
 }

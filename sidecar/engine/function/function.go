@@ -10,17 +10,17 @@ import "github.com/sidestream/sidestream/sidecar/engine/types"
 // Param is a parameter of an overload.
 type Param struct {
 	Name string
-	// Type the argument must have. Generic parameters are given by Match instead.
+	// Type the argument must have, where Shape is nil. A DECIMAL of precision 0
+	// stands for any.
 	Type types.Type
-	// Any accepts every type; TypeVar, when not empty, is the letter that must be
-	// bound to the same type wherever it appears (T, K, V), possibly inside
-	// Array or Map (see Shape).
+	// Shape is the type of a generic parameter, or of a lambda.
 	Shape *Shape
 	Doc   string
 }
 
-// Shape is a type with holes, for generic parameters: Var names a hole; Of and
-// Key/Elem describe ARRAY and MAP; Lambda lists parameter shapes and the result.
+// Shape is a type with holes: Var names a hole, which stands for the same type
+// wherever it appears in a signature (ANY for any); Key and Elem describe ARRAY
+// and MAP, Params and Result a lambda.
 type Shape struct {
 	Var    string
 	Kind   types.Kind // Array, Map, Lambda or a plain kind when Var is empty
@@ -28,8 +28,6 @@ type Shape struct {
 	Elem   *Shape
 	Params []Shape // of a lambda
 	Result *Shape  // of a lambda
-	// AnyDecimal: any DECIMAL whatever its precision; Numeric: any number.
-	AnyDecimal, Numeric bool
 
 	fields []types.Field // of a STRUCT
 }

@@ -28,7 +28,7 @@ func mapFunctions() []*Scalar {
 			return types.NewArray(items), nil
 		}
 	}
-	entries := over("MAP<STRING, V> map, BOOLEAN sorted", "STRING", strict(func(a []types.Value) (types.Value, error) {
+	entries := over("MAP<STRING, V> map, BOOLEAN sorted", "ARRAY<STRUCT>", strict(func(a []types.Value) (types.Value, error) {
 		list := slices.Clone(javaOrder(a[0].Entries()))
 		if a[1].Bool() {
 			slices.SortStableFunc(list, func(x, y types.Entry) int { return strings.Compare(x.Key.Str(), y.Key.Str()) })

@@ -132,8 +132,6 @@ func (b bindings) bind(s *Shape, t types.Type) bool {
 		}
 		b[s.Var] = t
 		return true
-	case s.Numeric:
-		return t.IsNumeric()
 	case s.Kind != t.Kind:
 		return false
 	case s.Kind == types.Array:

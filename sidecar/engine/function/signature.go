@@ -112,7 +112,7 @@ func (p *sigParser) word() string {
 
 var kindsByName = map[string]types.Kind{"BOOLEAN": types.Boolean, "INT": types.Integer, "INTEGER": types.Integer,
 	"BIGINT": types.Bigint, "DECIMAL": types.Decimal, "DOUBLE": types.Double, "STRING": types.String, "BYTES": types.Bytes,
-	"DATE": types.Date, "TIME": types.Time, "TIMESTAMP": types.Timestamp, "INTERVALUNIT": types.IntervalUnit}
+	"DATE": types.Date, "TIME": types.Time, "TIMESTAMP": types.Timestamp, "STRUCT": types.Struct, "INTERVALUNIT": types.IntervalUnit}
 
 func (p *sigParser) shape() *Shape {
 	name := p.word()
@@ -148,7 +148,7 @@ func (p *sigParser) shape() *Shape {
 	if !ok {
 		panic(fmt.Sprintf("function: unknown type %q in %q", name, p.text))
 	}
-	return &Shape{Kind: k, AnyDecimal: k == types.Decimal}
+	return &Shape{Kind: k}
 }
 
 // String is the shape as messages show it.
@@ -191,4 +191,28 @@ func loose(t types.Type) string {
 		return "MAP<" + loose(*t.Key) + ", " + loose(*t.Elem) + ">"
 	}
 	return t.String()
+}
+
+// Returns is the result's type, with the variables of the parameters; a DECIMAL
+// and a STRUCT stand for those that the call makes of its arguments.
+func (o *Overload) Returns() *Shape { return returns(o.result, o.Return) }
+
+// Returns is the type of the column that the function yields.
+func (o *TableOverload) Returns() *Shape { return returns(o.result, o.Return) }
+
+// Returns is the result's type.
+func (o *AggregateOverload) Returns() *Shape { return resultShape(o.ReturnText) }
+
+func returns(shape *Shape, t types.Type) *Shape {
+	if shape != nil {
+		return shape
+	}
+	out := &Shape{Kind: t.Kind, fields: t.Fields}
+	if t.Key != nil {
+		out.Key = returns(nil, *t.Key)
+	}
+	if t.Elem != nil {
+		out.Elem = returns(nil, *t.Elem)
+	}
+	return out
 }

@@ -13,7 +13,6 @@ func tableFunctions() []*Table {
 		return o
 	}
 	decimals := overload("ARRAY<DECIMAL> input", "DECIMAL", "Explodes an array. This function outputs one value for each element.", explodeValues)
-	decimals.result = nil
 	decimals.ReturnFor = func(args []types.Type) (types.Type, error) {
 		if args[0].Elem == nil {
 			return types.TNull, nil

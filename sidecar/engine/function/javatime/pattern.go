@@ -267,7 +267,7 @@ func gmtText(seconds int, full bool) string {
 	return fmt.Sprintf("GMT%c%d", sign, h)
 }
 
-// The moments that the parts of a day are written of.
+// fields is a moment, and which parts of it there are.
 type fields struct {
 	t       time.Time
 	hasDate bool
