@@ -22,6 +22,11 @@ const (
 	bufferLimit  = 256 << 10
 	longPoll     = 5 * time.Second
 	shortPoll    = 5 * time.Millisecond // while a partition is full and will be wanted soon
+	// Small fetches beyond a burst keep a distance, so that records that come one by
+	// one, but often, are fetched together.
+	fetchDistance = 2 * time.Millisecond
+	fetchBurst    = 8
+	fetchSmall    = 32 << 10 // bytes
 )
 
 type topicPartition struct {
@@ -154,6 +159,7 @@ func (f *fetcher) run(ctx context.Context, broker *kgo.Broker, list []*source, w
 	for _, s := range list {
 		byName[s.topicPartition] = s
 	}
+	pace := newPace(fetchDistance, fetchBurst)
 	for turn := 0; ctx.Err() == nil; turn++ {
 		req, full := fetchRequest(list, turn)
 		if len(req.Topics) == 0 {
@@ -176,6 +182,7 @@ func (f *fetcher) run(ctx context.Context, broker *kgo.Broker, list []*source, w
 			return fmt.Errorf("fetch: %w", err)
 		}
 		chunks := make([]*chunk, 0, len(list))
+		size := 0
 		for i := range resp.Topics {
 			for j := range resp.Topics[i].Partitions {
 				p := &resp.Topics[i].Partitions[j]
@@ -195,13 +202,25 @@ func (f *fetcher) run(ctx context.Context, broker *kgo.Broker, list []*source, w
 				}
 				s.next = c.next
 				s.buffered.Add(int64(len(c.data)))
+				size += len(c.data)
 				chunks = append(chunks, c)
 			}
 		}
 		select {
 		case f.out <- chunks:
 		case <-ctx.Done():
+			return nil
 		}
+		if size > fetchSmall {
+			continue
+		}
+		if d := pace.wait(time.Now()); d > 0 {
+			select {
+			case <-time.After(d):
+			case <-ctx.Done():
+			}
+		}
+		pace.take()
 	}
 	return nil
 }

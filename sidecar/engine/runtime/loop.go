@@ -41,8 +41,8 @@ func (l *life) loop(ctx context.Context) error {
 
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	tokens, refilled := float64(commitBurst), time.Now()
-	refreshed := refilled
+	pace := newPace(commitDistance, commitBurst)
+	refreshed := time.Now()
 	var since time.Time // when the open transaction began; zero without
 	for {
 		paused, wake := q.pauseState()
@@ -81,18 +81,13 @@ func (l *life) loop(ctx context.Context) error {
 		if !since.IsZero() {
 			due := since.Add(lazy)
 			if l.urgent() {
-				tokens = min(commitBurst, tokens+float64(now.Sub(refilled))/float64(commitDistance))
-				refilled = now
-				due = now
-				if tokens < 1 {
-					due = now.Add(time.Duration((1 - tokens) * float64(commitDistance)))
-				}
+				due = now.Add(pace.wait(now))
 			}
 			if now.Sub(since) >= q.opts.CommitInterval && l.urgent() || !now.Before(due) {
 				if err := l.commit(); err != nil {
 					return err
 				}
-				tokens = max(0, tokens-1)
+				pace.take()
 				since = time.Time{}
 				if worked > 0 {
 					continue
