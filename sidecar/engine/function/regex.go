@@ -83,6 +83,7 @@ func regexOf(pattern string) (matcher, error) {
 	if m, ok := regexes.m[pattern]; ok {
 		return m, nil
 	}
+	pattern = strings.Clone(pattern) // it may lie in a record that is used again
 	m, err := compileRegex(pattern)
 	if err != nil {
 		return nil, err
@@ -90,7 +91,7 @@ func regexOf(pattern string) (matcher, error) {
 	if len(regexes.m) >= maxRegexes {
 		clear(regexes.m)
 	}
-	regexes.m[strings.Clone(pattern)] = m
+	regexes.m[pattern] = m
 	return m, nil
 }
 

@@ -10,6 +10,7 @@ package javatime
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -39,23 +40,31 @@ const (
 	zoneLetters = "VzOXxZ"
 )
 
-var cache sync.Map // pattern text → *Pattern or error
+// cache keeps compiled patterns; it is emptied when data brings too many.
+var cache = struct {
+	sync.Mutex
+	m map[string]*Pattern
+}{m: map[string]*Pattern{}}
+
+const maxPatterns = 1000
 
 // Compile reads a pattern. Patterns are kept, so that the same one costs
 // nothing the next time.
 func Compile(text string) (*Pattern, error) {
-	if found, ok := cache.Load(text); ok {
-		p, _ := found.(*Pattern)
-		if p != nil {
-			return p, nil
-		}
-		return nil, found.(error)
+	cache.Lock()
+	defer cache.Unlock()
+	if p, ok := cache.m[text]; ok {
+		return p, nil
 	}
+	text = strings.Clone(text) // it may lie in a record that is used again
 	p, err := compile(text)
 	if err != nil {
 		return nil, err
 	}
-	cache.Store(text, p)
+	if len(cache.m) >= maxPatterns {
+		clear(cache.m)
+	}
+	cache.m[text] = p
 	return p, nil
 }
 
