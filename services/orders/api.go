@@ -45,7 +45,7 @@ func (a *api) routes(r *mux.Router) {
 	get := []string{http.MethodGet, http.MethodHead}
 	r.HandleFunc("/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/yaml")
-		w.Write(openAPI)
+		_, _ = w.Write(openAPI)
 	}).Methods(get...)
 	for _, base := range []string{"/v1/orders", "/orders"} {
 		r.Handle(base, web.Handler(a.post)).Methods(http.MethodPost)
@@ -181,7 +181,7 @@ func (a *api) validated(w http.ResponseWriter, r *http.Request) *web.Problem {
 	p = &web.Problem{Code: "not-decided", Status: http.StatusGatewayTimeout, RetryAfter: time.Second}
 	if found.ok {
 		p.Detail = fmt.Sprintf("Order %s is still %s%s.", id, found.order.State, after(wait))
-		p.With("state", found.order.State)
+		p = p.With("state", found.order.State)
 	} else {
 		p.Detail = fmt.Sprintf("There is no order %s%s.", id, after(wait))
 	}
@@ -301,7 +301,7 @@ func writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) 
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		w.Write(body) // a client that went away needs no answer
+		_, _ = w.Write(body) // a client that went away needs no answer
 	}
 	return nil
 }

@@ -119,7 +119,7 @@ const sendTime = 30 * time.Second
 func (s *stream) send(r *record) error {
 	s.at[r.partition] = r.offset + 1
 	if !s.dirty {
-		s.rc.SetWriteDeadline(time.Now().Add(sendTime)) // no deadline where it can't be set
+		_ = s.rc.SetWriteDeadline(time.Now().Add(sendTime)) // no deadline where it can't be set
 	}
 	s.dirty = true
 	_, err := fmt.Fprintf(s.w, "id: %s\nevent: order\ndata: %s\n\n", s.id(), r.value)
@@ -127,7 +127,7 @@ func (s *stream) send(r *record) error {
 }
 
 func (s *stream) write(text string) error {
-	s.rc.SetWriteDeadline(time.Now().Add(sendTime))
+	_ = s.rc.SetWriteDeadline(time.Now().Add(sendTime))
 	if _, err := s.w.Write([]byte(text)); err != nil {
 		return err
 	}

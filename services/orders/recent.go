@@ -93,14 +93,6 @@ func (s *recent) add(r *record) (before *record) {
 	return before
 }
 
-// get returns the latest record of an order, or nil if it isn't among the
-// newest.
-func (s *recent) get(id string) *record {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.latest[id]
-}
-
 // watch waits for records of one order.
 type watch struct {
 	of *recent

@@ -102,7 +102,7 @@ func (a *api) await(ctx context.Context, id string, wait time.Duration, always b
 		case v := <-answers:
 			asking = false
 			if lastErr = v.err; v.err == nil {
-				a.viewProblem(nil)
+				_ = a.viewProblem(nil) // it answers: for the log
 				if v.ok {
 					f.newer(v.order, nil)
 				}

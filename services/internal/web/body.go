@@ -42,7 +42,7 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, limit int64, within time.D
 			continue
 		case errors.Is(err, io.EOF):
 			if bounded { // else it stays, for the server reads the rest of a body that failed
-				rc.SetReadDeadline(time.Time{})
+				_ = rc.SetReadDeadline(time.Time{}) // it could be set before
 			}
 			return b, nil
 		}

@@ -78,5 +78,5 @@ func writeStatus(w http.ResponseWriter, status int, body any) {
 		w.Header().Set("Retry-After", "1")
 	}
 	w.WriteHeader(status)
-	w.Write(append(b, '\n'))
+	_, _ = w.Write(append(b, '\n')) // a prober that went away needs no answer
 }

@@ -108,7 +108,7 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
-		w.Write(append(b, '\n')) // the client that went away needs no answer
+		_, _ = w.Write(append(b, '\n')) // the client that went away needs no answer
 	}
 }
 

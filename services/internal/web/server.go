@@ -80,7 +80,9 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.Log.Warn("requests under way were cut off", "after", timeout)
 		srv.Close()
 	}
-	<-failed
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("http server: %w", err)
+	}
 	return nil
 }
 
