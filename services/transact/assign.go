@@ -46,6 +46,7 @@ func (l *life) assign(parts []kafka.TopicPartition) error {
 	clear(l.tasks)
 	l.batch = nil
 	if len(parts) == 0 {
+		l.r.log.Info("no partitions assigned: other members of the group have all there are")
 		return nil
 	}
 	began := time.Now()
@@ -135,19 +136,22 @@ func (l *life) offsets(parts []kafka.TopicPartition, spec kafka.OffsetSpec) (map
 	for _, tp := range parts {
 		ask[kafka.TopicPartition{Topic: tp.Topic, Partition: tp.Partition}] = spec
 	}
-	var res kafka.ListOffsetsResult
-	for {
-		var err error
-		res, err = l.admin.ListOffsets(l.hard, ask,
-			kafka.SetAdminIsolationLevel(kafka.IsolationLevelReadUncommitted), kafka.SetAdminRequestTimeout(2*time.Second))
-		if err == nil {
-			break
+	for began := time.Now(); ; {
+		out, err := l.listOffsets(ask)
+		var k kafka.Error
+		if err == nil || l.ctx.Err() != nil || !errors.As(err, &k) || k.IsFatal() || time.Since(began) > 5*time.Second {
+			return out, err
 		}
-		if l.ctx.Err() != nil {
-			return nil, fmt.Errorf("list offsets: %w", err)
-		}
-		l.r.log.Debug("list offsets", "error", err)
-		l.pause(100 * time.Millisecond)
+		l.r.log.Debug("trying again", "error", err)
+		l.pause(50 * time.Millisecond)
+	}
+}
+
+func (l *life) listOffsets(ask map[kafka.TopicPartition]kafka.OffsetSpec) (map[string]map[int32]int64, error) {
+	res, err := l.admin.ListOffsets(l.hard, ask,
+		kafka.SetAdminIsolationLevel(kafka.IsolationLevelReadUncommitted), kafka.SetAdminRequestTimeout(2*time.Second))
+	if err != nil {
+		return nil, fmt.Errorf("list offsets: %w", err)
 	}
 	out := map[string]map[int32]int64{}
 	for tp, info := range res.ResultInfos {

@@ -56,6 +56,9 @@ func (r *Runner) newConsumer(logs chan kafka.LogEvent) (*kafka.Consumer, error) 
 	m["auto.offset.reset"] = "earliest"
 	m["fetch.wait.max.ms"] = 250
 	m["fetch.queue.backoff.ms"] = 1
+	// A topic that was only just made may be unknown to the broker that this
+	// member asks; then it gets no partitions until it asks again.
+	m["topic.metadata.refresh.interval.ms"] = 3000
 	m["enable.partition.eof"] = len(r.cfg.First) > 0
 	m["queued.min.messages"] = 10_000
 	m["queued.max.messages.kbytes"] = 8 * 1024
@@ -76,7 +79,10 @@ func (r *Runner) newProducer(logs chan kafka.LogEvent) (*kafka.Producer, error) 
 	return kafka.NewProducer(&m)
 }
 
-// errMissing: topics that are not there don't come by waiting.
+// missingPatience is how long topics may be missing.
+const missingPatience = time.Second
+
+// errMissing: topics that are not there don't come by waiting for long.
 var errMissing = errors.New("create what is missing (ksql/topics.yaml lists all topics) and start again")
 
 // topic is what the broker says about one.
@@ -91,10 +97,19 @@ func (r *Runner) describe(ctx context.Context, admin *kafka.AdminClient) (map[st
 	if r.cfg.Changelog != "" {
 		names = append(names, r.cfg.Changelog)
 	}
+	var missing time.Time // since when
 	for {
 		out, err := describeOnce(ctx, admin, names)
-		if err == nil || ctx.Err() != nil || errors.Is(err, errMissing) {
+		if err == nil || ctx.Err() != nil {
 			return out, err
+		}
+		if errors.Is(err, errMissing) {
+			// What was only just made may not have got to the broker that is asked.
+			if missing.IsZero() {
+				missing = time.Now()
+			} else if time.Since(missing) > missingPatience {
+				return nil, err
+			}
 		}
 		select {
 		case <-ctx.Done():

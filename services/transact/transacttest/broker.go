@@ -5,7 +5,9 @@ package transacttest
 
 import (
 	"context"
+	"errors"
 	"net"
+	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -23,17 +25,61 @@ const Patience = 30 * time.Second
 
 // Broker is a broker that lives as long as the test.
 type Broker struct {
-	*kfake.Cluster
-	t      testing.TB
-	Addr   string
-	client *kgo.Client
-	admin  *kadm.Client
-	again  []kfake.Opt // how to start it once more
+	*kfake.Cluster // nil if it is the Kafka at TEST_KAFKA
+	t              testing.TB
+	Addr           string
+	client         *kgo.Client
+	admin          *kadm.Client
+	again          []kfake.Opt // how to start it once more
 }
 
-// NewBroker starts one that keeps everything in memory.
+// NewBroker starts one that keeps everything in memory. If TEST_KAFKA has the
+// address of a Kafka, that is used instead: topics that a test makes are made
+// anew, and its groups are forgotten.
 func NewBroker(t testing.TB) *Broker {
+	if addr := os.Getenv("TEST_KAFKA"); addr != "" {
+		b := &Broker{t: t, Addr: addr}
+		b.connect()
+		ctx, cancel := context.WithTimeout(context.Background(), Patience)
+		defer cancel()
+		groups, err := b.admin.ListGroups(ctx)
+		require.NoError(t, err)
+		for _, group := range groups.Groups() {
+			b.forget(ctx, group)
+		}
+		return b
+	}
 	return newBroker(t)
+}
+
+// forget deletes a group, with members that a test before has killed.
+func (b *Broker) forget(ctx context.Context, group string) {
+	described, err := b.admin.DescribeGroups(ctx, group)
+	require.NoError(b.t, err)
+	leave := kadm.LeaveGroup(group)
+	for _, m := range described[group].Members {
+		if m.InstanceID != nil {
+			leave.InstanceIDs(*m.InstanceID)
+		}
+	}
+	_, err = b.admin.LeaveGroup(ctx, leave)
+	require.NoError(b.t, err)
+	for {
+		_, err := b.admin.DeleteGroup(ctx, group)
+		if err == nil || errors.Is(err, kerr.GroupIDNotFound) {
+			return
+		}
+		require.ErrorIs(b.t, err, kerr.NonEmptyGroup) // until its members' session ends
+		require.NoError(b.t, ctx.Err())
+	}
+}
+
+func (b *Broker) connect() {
+	var err error
+	b.client, err = kgo.NewClient(kgo.SeedBrokers(b.Addr), kgo.ProducerLinger(0), kgo.MetadataMinAge(10*time.Millisecond))
+	require.NoError(b.t, err)
+	b.t.Cleanup(b.client.Close)
+	b.admin = kadm.NewClient(b.client)
 }
 
 // NewLasting starts one that keeps everything in a directory of the test, for
@@ -61,10 +107,7 @@ func newBroker(t testing.TB, opts ...kfake.Opt) *Broker {
 	require.NoError(t, err)
 	b := &Broker{Cluster: c, t: t, Addr: c.ListenAddrs()[0]}
 	t.Cleanup(func() { b.Close() })
-	b.client, err = kgo.NewClient(kgo.SeedBrokers(b.Addr), kgo.ProducerLinger(0))
-	require.NoError(t, err)
-	t.Cleanup(b.client.Close)
-	b.admin = kadm.NewClient(b.client)
+	b.connect()
 	return b
 }
 
@@ -91,9 +134,41 @@ func (b *Broker) Compacted(name string, partitions int32) {
 }
 
 func (b *Broker) topic(name string, partitions int32, policy string) {
-	res, err := b.admin.CreateTopic(context.Background(), partitions, 1, map[string]*string{"cleanup.policy": &policy}, name)
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	if b.Cluster == nil {
+		_, err := b.admin.DeleteTopic(ctx, name)
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) {
+			require.NoError(b.t, err)
+		}
+		// A broker that still knows the old one would take records for it.
+		b.until(ctx, name, "gone", func() bool {
+			topics, err := b.admin.ListTopics(ctx, name)
+			return err == nil && !topics.Has(name)
+		})
+	}
+	res, err := b.admin.CreateTopic(ctx, partitions, 1, map[string]*string{"cleanup.policy": &policy}, name)
 	require.NoError(b.t, err)
 	require.NoError(b.t, res.Err)
+	if b.Cluster == nil {
+		b.until(ctx, name, "ready", func() bool {
+			ends, err := b.admin.ListEndOffsets(ctx, name)
+			return err == nil && ends.Error() == nil && len(ends[name]) == int(partitions)
+		})
+	}
+}
+
+// until asks again and again: there is nothing that would tell.
+func (b *Broker) until(ctx context.Context, topic, what string, is func() bool) {
+	b.t.Helper()
+	for !is() {
+		select {
+		case <-ctx.Done():
+			require.Failf(b.t, "waited in vain", "topic %s is not %s", topic, what)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // Put writes a record, to the partition that its key belongs to. An empty
@@ -141,9 +216,19 @@ func (b *Broker) read(topic string, done func([]*kgo.Record) bool) []*kgo.Record
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	ends, err := b.admin.ListEndOffsets(ctx, topic)
-	require.NoError(b.t, err)
-	require.NoError(b.t, ends.Error())
+	var ends kadm.ListedOffsets
+	for {
+		var err error
+		if ends, err = b.admin.ListEndOffsets(ctx, topic); err == nil {
+			err = ends.Error()
+		}
+		if err == nil {
+			break
+		}
+		if !kerr.IsRetriable(err) { // a topic that was just made may be unknown yet
+			require.NoError(b.t, err)
+		}
+	}
 	c, err := kgo.NewClient(kgo.SeedBrokers(b.Addr), kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), kgo.FetchMaxWait(50*time.Millisecond))
