@@ -51,7 +51,7 @@ func undetermined(err error) error {
 	if !ok {
 		return err
 	}
-	for _, own := range []string{"Exception while preparing statement:", "Failed to prepare statement:", "Key format does not support schema", "Value format does not support schema"} {
+	for _, own := range []string{"Exception while preparing statement:", "Failed to prepare statement:", "Key format does not support schema", "Value format does not support schema", "The retention period of"} {
 		if strings.HasPrefix(d.Message, own) {
 			return d
 		}

@@ -150,10 +150,30 @@ func (d *Driver) Pipe(name string, r Record) error {
 	if err != nil {
 		return err
 	}
-	pending := []delivery{{name, r}}
+	return d.cascade(name, []delivery{{name, r}})
+}
+
+// CatchUp gives a query the records that a topic holds, and takes what it writes
+// on as Pipe does.
+func (d *Driver) CatchUp(q *Query, name string) error {
+	for _, r := range d.Read(name) {
+		out, err := q.deliver(name, r)
+		if err != nil {
+			return err
+		}
+		if err := d.cascade(name, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cascade takes records to the queries that read them, and so on; cause is the
+// topic that started it.
+func (d *Driver) cascade(cause string, pending []delivery) error {
 	for hops := 0; len(pending) > 0; hops++ {
 		if hops > d.opts.MaxHops {
-			return fmt.Errorf("one record of topic %s caused more than %d others: do the queries feed each other in a circle?", name, d.opts.MaxHops)
+			return fmt.Errorf("one record of topic %s caused more than %d others: do the queries feed each other in a circle?", cause, d.opts.MaxHops)
 		}
 		next := pending[0]
 		pending = pending[1:]

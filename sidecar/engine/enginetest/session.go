@@ -31,7 +31,9 @@ type Session struct {
 	// SinglePartition gives every topic one partition, whatever statements say, as
 	// the query cases have it; sources that say nothing then count as having four.
 	SinglePartition bool
-	next            int
+	// FromEarliest: queries start with what their topics hold already.
+	FromEarliest bool
+	next         int
 }
 
 // NewSession starts with nothing. config are properties of the server (ksqlDB's
@@ -164,6 +166,29 @@ func (s *Session) start(p *plan.Query, warnings []string) error {
 	}
 	s.Queries = append(s.Queries, q)
 	s.next++
+	if s.FromEarliest {
+		return s.feed(q)
+	}
+	return nil
+}
+
+// feed gives a query the records that its topics hold, tables first, and what it
+// writes to the queries behind it.
+func (s *Session) feed(q *driver.Query) error {
+	tables := map[string]bool{}
+	for _, src := range s.Env.Catalog.Sources() {
+		tables[src.Topic] = tables[src.Topic] || src.Table
+	}
+	for _, wantTable := range []bool{true, false} {
+		for _, topic := range q.Topics() {
+			if tables[topic] != wantTable {
+				continue
+			}
+			if err := s.Driver.CatchUp(q, topic); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
