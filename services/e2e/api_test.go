@@ -87,6 +87,10 @@ func newOrder(id string, customer int, product string, quantity int, price strin
 func (s *stack) final(id string) order {
 	s.t.Helper()
 	a := s.call("GET", fmt.Sprintf("%s/v1/orders/%s/validated?timeout=30000", s.orders, id), nil)
+	if a.status != http.StatusOK {
+		s.t.Logf("the story of order %s:\n%s", id, s.story(id))
+		s.keepLogs()
+	}
 	require.Equal(s.t, http.StatusOK, a.status, "%s", a.body)
 	return a.order(s)
 }

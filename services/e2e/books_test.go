@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -113,4 +114,22 @@ func (s *stack) stockBooks(held map[string]int) error {
 		}
 	}
 	return nil
+}
+
+// story is everything that the topics say of an order, for a test that failed.
+func (s *stack) story(id string) string {
+	var b strings.Builder
+	for _, topic := range []string{"order-requests", "order-outcomes", "orders", "fraud-window", "orders-by-product", "fraud-validations", "inventory-validations",
+		"details-validations", "order-validations", "order-verdicts"} {
+		records, err := s.tryRead(topic)
+		if err != nil {
+			fmt.Fprintf(&b, "%s: %v\n", topic, err)
+		}
+		for _, r := range records {
+			if string(r.Key) == id || r.str("ID") == id || r.str("ORDERID") == id {
+				fmt.Fprintf(&b, "%s-%d@%d %s %s\n", topic, r.Partition, r.Offset, r.Timestamp.Format("15:04:05.000"), r.Value)
+			}
+		}
+	}
+	return b.String()
 }

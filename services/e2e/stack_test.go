@@ -292,6 +292,19 @@ func (s *stack) log(name string) string {
 	return string(b)
 }
 
+// keepLogs copies what the processes printed to E2E_LOGS, if that is set.
+func (s *stack) keepLogs() {
+	dir := os.Getenv("E2E_LOGS")
+	if dir == "" {
+		return
+	}
+	require.NoError(s.t, os.MkdirAll(dir, 0o755))
+	for _, name := range s.order {
+		b, _ := os.ReadFile(filepath.Join(s.dir, name+".log"))
+		require.NoError(s.t, os.WriteFile(filepath.Join(dir, name+".log"), b, 0o644))
+	}
+}
+
 func (s *stack) stop() {
 	if s.t.Failed() {
 		for _, name := range s.order {
