@@ -126,15 +126,15 @@ func (e *Engine) start(ctx context.Context) error {
 		return fmt.Errorf("no Kafka broker answers at %v: %w", e.kafka.OptValue(kgo.SeedBrokers), err)
 	}
 	e.clusterID = meta.Cluster
-	if e.owner, err = acquire(ctx, &e.cfg, e.adm); err != nil {
+	if e.owner, err = acquire(ctx, &e.cfg, e.adm, e.kafka); err != nil {
 		return err
 	}
 	var entries []entry
-	if e.statement, entries, err = openLog(ctx, &e.cfg, e.adm); err != nil {
+	if e.statement, entries, err = openLog(ctx, &e.cfg, e.adm, e.kafka); err != nil {
 		return err
 	}
 	problems := e.processingLog()
-	if err := makeTopic(ctx, e.adm, problems, 1, map[string]*string{"cleanup.policy": kadm.StringPtr("delete"), "retention.ms": kadm.StringPtr("604800000")}); err != nil {
+	if err := makeTopic(ctx, e.adm, e.kafka, problems, 1, map[string]*string{"cleanup.policy": kadm.StringPtr("delete"), "retention.ms": kadm.StringPtr("604800000")}); err != nil {
 		return err
 	}
 	e.rt, err = runtime.New(ctx, runtime.Config{Client: e.cfg.Client, ServiceID: e.cfg.ServiceID, StateDir: e.cfg.StateDir,

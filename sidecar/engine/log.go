@@ -45,9 +45,9 @@ type statementLog struct {
 }
 
 // openLog fences earlier writers and reads what they wrote.
-func openLog(ctx context.Context, cfg *Config, adm *kadm.Client) (*statementLog, []entry, error) {
+func openLog(ctx context.Context, cfg *Config, adm *kadm.Client, kafka *kgo.Client) (*statementLog, []entry, error) {
 	l := &statementLog{topic: "_sidestream-" + cfg.ServiceID + "-statements"}
-	if err := makeTopic(ctx, adm, l.topic, 1, map[string]*string{"cleanup.policy": kadm.StringPtr("delete"), "retention.ms": kadm.StringPtr("-1")}); err != nil {
+	if err := makeTopic(ctx, adm, kafka, l.topic, 1, map[string]*string{"cleanup.policy": kadm.StringPtr("delete"), "retention.ms": kadm.StringPtr("-1")}); err != nil {
 		return nil, nil, err
 	}
 	var err error

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -82,7 +83,18 @@ func (n *note) dead(me *note) bool {
 	if n.PID == me.PID {
 		return true // the number was given to this process, so that one is gone
 	}
-	return syscall.Kill(n.PID, 0) == syscall.ESRCH
+	return syscall.Kill(n.PID, 0) == syscall.ESRCH || zombie(n.PID)
+}
+
+// zombie tells whether a process has ended and nobody has asked how, where /proc
+// tells.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	behind := stat[bytes.LastIndexByte(stat, ')')+1:] // the name may hold anything
+	return len(behind) > 1 && behind[1] == 'Z'
 }
 
 // ownership is held from acquire until release.
@@ -103,9 +115,9 @@ type ownership struct {
 }
 
 // acquire takes the service id, or says who has it.
-func acquire(ctx context.Context, cfg *Config, adm *kadm.Client) (*ownership, error) {
+func acquire(ctx context.Context, cfg *Config, adm *kadm.Client, kafka *kgo.Client) (*ownership, error) {
 	topic := "_sidestream-" + cfg.ServiceID + "-owner"
-	if err := makeTopic(ctx, adm, topic, 1, map[string]*string{"cleanup.policy": kadm.StringPtr("compact"), "retention.ms": kadm.StringPtr("-1")}); err != nil {
+	if err := makeTopic(ctx, adm, kafka, topic, 1, map[string]*string{"cleanup.policy": kadm.StringPtr("compact"), "retention.ms": kadm.StringPtr("-1")}); err != nil {
 		return nil, err
 	}
 	ends, err := adm.ListEndOffsets(ctx, topic)

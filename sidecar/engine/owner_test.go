@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-func ownerConfig(t *testing.T) (*Config, *kadm.Client) {
+func ownerConfig(t *testing.T) (*Config, *kadm.Client, *kgo.Client) {
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1"}))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
@@ -21,20 +21,20 @@ func ownerConfig(t *testing.T) (*Config, *kadm.Client) {
 	cl, err := kgo.NewClient(cfg.Client...)
 	require.NoError(t, err)
 	t.Cleanup(cl.Close)
-	return cfg, kadm.NewClient(cl)
+	return cfg, kadm.NewClient(cl), cl
 }
 
 // TestSilentOwner: an owner that answers nothing loses the service id, and ends
 // when it comes to itself.
 func TestSilentOwner(t *testing.T) {
-	cfg, adm := ownerConfig(t)
+	cfg, adm, kafka := ownerConfig(t)
 	ctx := context.Background()
-	first, err := acquire(ctx, cfg, adm)
+	first, err := acquire(ctx, cfg, adm, kafka)
 	require.NoError(t, err)
 	first.stop() // it stands still
 	<-first.done
 
-	second, err := acquire(ctx, cfg, adm)
+	second, err := acquire(ctx, cfg, adm, kafka)
 	require.NoError(t, err)
 	defer second.release()
 
@@ -63,9 +63,9 @@ func TestDeadOwner(t *testing.T) {
 
 // TestLogIsFenced: who opens the log ends those who wrote it before.
 func TestLogIsFenced(t *testing.T) {
-	cfg, adm := ownerConfig(t)
+	cfg, adm, kafka := ownerConfig(t)
 	ctx := context.Background()
-	first, entries, err := openLog(ctx, cfg, adm)
+	first, entries, err := openLog(ctx, cfg, adm, kafka)
 	require.NoError(t, err)
 	defer first.close()
 	require.Empty(t, entries)
@@ -78,7 +78,7 @@ func TestLogIsFenced(t *testing.T) {
 	_, err = first.append(ctx, &entry{CommandID: "b", Undone: &offset})
 	require.NoError(t, err)
 
-	second, entries, err := openLog(ctx, cfg, adm)
+	second, entries, err := openLog(ctx, cfg, adm, kafka)
 	require.NoError(t, err)
 	defer second.close()
 	require.Len(t, entries, 3)

@@ -18,7 +18,7 @@ import (
 )
 
 // makeTopic makes a topic unless it is there.
-func makeTopic(ctx context.Context, adm *kadm.Client, name string, partitions int32, config map[string]*string) error {
+func makeTopic(ctx context.Context, adm *kadm.Client, kafka *kgo.Client, name string, partitions int32, config map[string]*string) error {
 	resp, err := adm.CreateTopic(ctx, partitions, -1, config, name)
 	if err == nil {
 		err = resp.Err
@@ -156,7 +156,34 @@ func (e *Engine) ensureTopic(ctx context.Context, v *topicView, spec *analyze.To
 		delete(v.known, spec.Name)
 		return about(CodeServerError, statement, "Failed to guarantee existence of topic %s\nCaused by: %v", spec.Name, err)
 	}
+	if err := awaitTopic(ctx, e.kafka, spec.Name, spec.Partitions); err != nil {
+		return about(CodeServerError, statement, "Failed to guarantee existence of topic %s\nCaused by: %v", spec.Name, err)
+	}
 	return nil
+}
+
+// awaitTopic waits until the broker knows a topic that was made: Kafka answers
+// before its own metadata have it.
+func awaitTopic(ctx context.Context, kafka *kgo.Client, topic string, partitions int) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		t, err := describeTopic(ctx, kafka, topic)
+		if err == nil && t != nil && len(t.Partitions) >= partitions {
+			led := true
+			for _, p := range t.Partitions {
+				led = led && p.ErrorCode == 0
+			}
+			if led {
+				return nil
+			}
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("topic %s was made, but doesn't show after 10 s", topic), err)
+		}
+	}
 }
 
 // retention is a retention.ms as the message shows it.

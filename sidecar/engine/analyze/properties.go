@@ -198,10 +198,10 @@ func (p *properties) formats(env *Env, s *schema.Schema, like *catalogFormats) (
 	if len(s.Key) == 0 && p.KeyFormat == "" {
 		key = plan.Format{Name: serde.None}
 	}
-	if err := p.knownFormat("KEY_FORMAT", key.Name); err != nil {
+	if err := p.knownFormat(env, "KEY_FORMAT", key.Name); err != nil {
 		return key, value, err
 	}
-	if err := p.knownFormat("VALUE_FORMAT", value.Name); err != nil {
+	if err := p.knownFormat(env, "VALUE_FORMAT", value.Name); err != nil {
 		return key, value, err
 	}
 	if err := p.options(p.pos("KEY_DELIMITER"), key); err != nil {
@@ -252,14 +252,14 @@ func pickFormat(named string, options map[string]string, inherited plan.Format, 
 }
 
 // knownFormat refuses formats that the engine has not.
-func (p *properties) knownFormat(property, name string) error {
+func (p *properties) knownFormat(env *Env, property, name string) error {
 	pos := p.pos(property)
 	if !pos.Known() {
 		pos = p.pos("FORMAT")
 	}
 	switch name {
 	case serde.Avro, serde.Protobuf, serde.JSONSchema:
-		if serde.Known(name) {
+		if env.Schemas != nil && serde.Known(name) {
 			return nil
 		}
 		e := diagnostic.At(pos, "Cannot create topic '%s' with format %s without configuring 'ksql.schema.registry.url'", p.Topic, name)
@@ -276,11 +276,25 @@ func (p *properties) knownFormat(property, name string) error {
 // options refuses what a format has no use for.
 func (p *properties) options(pos ast.Pos, f plan.Format) error {
 	for _, name := range []string{"delimiter", "fullSchemaName", "schemaId", "nullableRepresentation"} {
-		if _, ok := f.Props[name]; ok && (name != "delimiter" || f.Name != serde.Delimited) {
+		if _, ok := f.Props[name]; ok && !takesOption(f.Name, name) {
 			return diagnostic.At(pos, "%s does not support the following configs: [%s]", f.Name, name)
 		}
 	}
 	return nil
+}
+
+func takesOption(format, name string) bool {
+	switch format {
+	case serde.Delimited:
+		return name == "delimiter"
+	case serde.Avro, serde.JSONSchema:
+		return name == "fullSchemaName" || name == "schemaId"
+	case serde.Protobuf:
+		return name == "fullSchemaName" || name == "schemaId" || name == "nullableRepresentation"
+	case serde.ProtobufNoSR:
+		return name == "nullableRepresentation"
+	}
+	return false
 }
 
 // unwrap tells whether a single value column is written bare.

@@ -136,7 +136,7 @@ func (c *Case) Run(functions function.Registry) (err error) {
 		err = c.pipe(s)
 	}
 	if c.ExpectedException != nil {
-		return c.ExpectedException.check(err)
+		return c.ExpectedException.check(err, c.Statements[len(c.Statements)-1])
 	}
 	if err != nil {
 		return err
@@ -362,14 +362,19 @@ func tree(raw json.RawMessage) (any, error) {
 var completed = regexp.MustCompile(` WITH \([^)]*\) AS SELECT`)
 
 // check compares a mistake that was found with the expected one: its class, as
-// far as the engine tells classes apart, and its message.
-func (e *Exception) check(err error) error {
+// far as the engine tells classes apart, and its message; last is the statement
+// that was to fail.
+func (e *Exception) check(err error, last string) error {
 	if err == nil {
 		return fmt.Errorf("expected the mistake %q, got none", e.Message)
 	}
 	if !strings.Contains(err.Error(), e.Message) {
 		var d *diagnostic.Error
-		if !errors.As(err, &d) || !strings.Contains(d.Message+"\nStatement: "+completed.ReplaceAllString(d.Statement, " AS SELECT"), e.Message) {
+		d = diagnostic.All(err)[0]
+		if d.Statement != "" {
+			last = d.Statement
+		}
+		if !strings.Contains(d.Message+"\nStatement: "+completed.ReplaceAllString(last, " AS SELECT"), e.Message) {
 			return fmt.Errorf("expected the mistake %q, got %q", e.Message, err.Error())
 		}
 	}
@@ -494,10 +499,13 @@ func sameSchema(s *Session, text string, src *catalog.Source) error {
 	return nil
 }
 
-// internalTopics are the topics of all queries with the formats of key and
+// internalTopics are the topics of all sources and queries with the formats of key and
 // value: repartition topics, changelogs and sinks.
 func (s *Session) internalTopics() map[string][2]string {
 	out := map[string][2]string{}
+	for _, src := range s.Env.Catalog.Sources() {
+		out[src.Topic] = [2]string{src.KeyFormat.Name, src.ValueFormat.Name}
+	}
 	for _, q := range s.Queries {
 		prefix := "_confluent-ksql-some.ksql.service.idquery_" + q.Plan().ID + "-"
 		seen := map[plan.Node]bool{}

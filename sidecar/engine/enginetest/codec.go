@@ -16,8 +16,8 @@ import (
 )
 
 // Records of cases are JSON whatever the topic's format; these functions turn
-// them into the topic's bytes and back. They know the formats by themselves, so
-// that a mistake of package serde doesn't hide itself.
+// them into the topic's bytes and back. They know the formats of text by
+// themselves, so that a mistake of package serde doesn't hide itself.
 
 func isNull(raw json.RawMessage) bool {
 	return len(raw) == 0 || bytes.Equal(bytes.TrimSpace(raw), []byte("null"))
@@ -41,7 +41,45 @@ func encode(raw json.RawMessage, f plan.Format, cols []schema.Column) ([]byte, e
 	case serde.Kafka:
 		return encodeKafka(raw, cols)
 	}
-	return nil, fmt.Errorf("format %s is not supported", f.Name)
+	return encodeByEngine(raw, f, cols)
+}
+
+// encodeByEngine goes through the engine's own serdes: JSON to columns, columns
+// to bytes.
+func encodeByEngine(raw json.RawMessage, f plan.Format, cols []schema.Column) ([]byte, error) {
+	dec, err := serde.NewDecoder(plan.Format{Name: serde.JSON, Unwrapped: f.Unwrapped}, cols, serde.Options{})
+	if err != nil {
+		return nil, err
+	}
+	row := make([]types.Value, len(cols))
+	if _, err := dec.Decode(raw, row); err != nil {
+		return nil, err
+	}
+	enc, err := serde.NewEncoder(f, cols, serde.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return enc.Encode([]byte{}, row)
+}
+
+func decodeByEngine(data []byte, f plan.Format, cols []schema.Column) (any, error) {
+	dec, err := serde.NewDecoder(f, cols, serde.Options{})
+	if err != nil {
+		return nil, err
+	}
+	row := make([]types.Value, len(cols))
+	if present, err := dec.Decode(data, row); err != nil || !present {
+		return nil, err
+	}
+	enc, err := serde.NewEncoder(plan.Format{Name: serde.JSON, Unwrapped: f.Unwrapped}, cols, serde.Options{})
+	if err != nil {
+		return nil, err
+	}
+	text, err := enc.Encode([]byte{}, row)
+	if err != nil {
+		return nil, err
+	}
+	return decode(text, plan.Format{Name: serde.JSON}, cols)
 }
 
 func encodeKafka(raw json.RawMessage, cols []schema.Column) ([]byte, error) {
@@ -98,7 +136,7 @@ func decode(data []byte, f plan.Format, cols []schema.Column) (any, error) {
 	case serde.Kafka:
 		return decodeKafka(data, cols)
 	}
-	return nil, fmt.Errorf("format %s is not supported", f.Name)
+	return decodeByEngine(data, f, cols)
 }
 
 func decodeKafka(data []byte, cols []schema.Column) (any, error) {

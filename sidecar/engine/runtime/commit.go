@@ -68,8 +68,22 @@ func (l *life) commit() error {
 	}
 	q.Emitted.Add(int64(emitted))
 	q.Commits.Add(1)
+	l.measure()
+	q.rt.keep()
 	l.purge.after(l, offsets)
 	return nil
+}
+
+// keepInterval is how often the stores are written down: how much of the
+// changelogs a crash makes the next start read.
+const keepInterval = time.Minute
+
+// keep has the stores written down, now and then, without waiting for it.
+func (r *Runtime) keep() {
+	last, now := r.kept.Load(), time.Now().UnixMilli()
+	if now-last >= keepInterval.Milliseconds() && r.kept.CompareAndSwap(last, now) && last != 0 {
+		r.disk.FlushSoon()
+	}
 }
 
 // Repartition topics are emptied now and then behind what was read.

@@ -99,6 +99,7 @@ func (l *life) loop(ctx context.Context) error {
 		if worked > 0 {
 			continue
 		}
+		l.measure()
 		var due <-chan time.Time
 		if wait >= 0 {
 			timer.Reset(wait)
@@ -124,6 +125,17 @@ func (l *life) settle(since time.Time) error {
 		return nil
 	}
 	return l.commit()
+}
+
+// measure tells how far the query is behind its inputs.
+func (l *life) measure() {
+	lag := int64(0)
+	for _, s := range l.sources {
+		if s.known {
+			lag += max(0, s.stable-s.done())
+		}
+	}
+	l.q.Lag.Store(lag)
 }
 
 func (l *life) arrive(chunks []*chunk) error {

@@ -105,6 +105,22 @@ func directJoinPlan(id string) *plan.Query {
 	return &plan.Query{ID: id, Root: sinkOf(join, "joined")}
 }
 
+// selfJoinPlan joins orders with orders of the same customer, both sides
+// repartitioned: two sub-topologies read one topic.
+func selfJoinPlan(id string) *plan.Query {
+	side := func(n int) plan.Node {
+		src := streamOf(fmt.Sprintf("ORDERS%d", n), "orders")
+		rekey := &plan.Rekey{Output: plan.Output{Name: fmt.Sprintf("Rekey%d", n), Schema: schema.Schema{Key: []schema.Column{{Name: "CUSTOMER", Type: types.TString}}, Value: orderValue}},
+			Input: src, Keys: []plan.Expr{column(&src.Output, "CUSTOMER")}}
+		return &plan.Repartition{Output: rekey.Output, Input: rekey, Topic: fmt.Sprintf("Join-%d-repartition", n), KeyFormat: kafkaFormat, ValueFormat: jsonFormat}
+	}
+	left, right := side(1), side(2)
+	join := &plan.StreamStreamJoin{Output: plan.Output{Name: "Join", Schema: schema.Schema{Key: left.Out().Schema.Key, Value: append(append([]schema.Column{}, orderValue...), orderValue...)}},
+		Left: left, Right: right, Type: plan.Inner, Before: 20, After: 20, Grace: 1_000_000,
+		LeftStore: &plan.Store{Name: "left", Kind: plan.WindowStore}, RightStore: &plan.Store{Name: "right", Kind: plan.WindowStore}}
+	return &plan.Query{ID: id, Root: sinkOf(join, "pairs")}
+}
+
 // sourceTablePlan keeps a topic so that it can be looked up: CREATE SOURCE TABLE.
 func sourceTablePlan(id string) *plan.Query {
 	t := customers()

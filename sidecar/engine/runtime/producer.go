@@ -374,11 +374,19 @@ func (p *producer) end(ctx context.Context, commit bool) error {
 	return err
 }
 
+// idleBuffer is what a partition's buffer may keep once the load is over.
+const idleBuffer = 32 << 10
+
 func (p *producer) done() {
+	quiet := p.bytes < idleBuffer
 	p.bytes, p.records, p.open = 0, 0, false
 	for _, t := range p.topics {
 		for i := range t.partitions {
-			t.partitions[i].added = false
+			part := &t.partitions[i]
+			part.added = false
+			if quiet && cap(part.buf)+cap(part.spare) > 2*idleBuffer {
+				part.buf, part.spare = nil, nil
+			}
 		}
 	}
 }

@@ -72,6 +72,7 @@ type Query struct {
 	Commits   atomic.Int64
 	Restarts  atomic.Int64
 	LastTime  atomic.Int64 // ms of the last processed record
+	Lag       atomic.Int64 // records, markers included, that its inputs hold before it
 	restored  atomic.Int64
 	toRestore atomic.Int64
 }
@@ -96,6 +97,13 @@ func (q *Query) State() (State, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.state, q.lastErr
+}
+
+// Since is when the query came into its state.
+func (q *Query) Since() time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.since
 }
 
 // RestoreProgress tells how many changelog records of how many are read.

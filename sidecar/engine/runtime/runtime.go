@@ -62,6 +62,7 @@ type Runtime struct {
 	tv2   bool        // the brokers take transactions of version 2 (KIP-890)
 
 	dropped atomic.Int64 // problems
+	kept    atomic.Int64 // when the stores were last written down, ms
 
 	mu      sync.Mutex
 	queries map[string]*Query

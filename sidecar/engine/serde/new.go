@@ -1,6 +1,7 @@
 package serde
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -22,10 +23,14 @@ const (
 )
 
 var constructors = map[string]Constructor{
-	JSON:      {newJSONDecoder, newJSONEncoder},
-	Kafka:     {newKafkaDecoder, newKafkaEncoder},
-	Delimited: {newDelimitedDecoder, newDelimitedEncoder},
-	None:      {newNoneDecoder, newNoneEncoder},
+	JSON:         {newJSONDecoder, newJSONEncoder},
+	Kafka:        {newKafkaDecoder, newKafkaEncoder},
+	Delimited:    {newDelimitedDecoder, newDelimitedEncoder},
+	None:         {newNoneDecoder, newNoneEncoder},
+	Avro:         {newAvroDecoder, newAvroEncoder},
+	Protobuf:     {newProtoDecoder, newProtoEncoder},
+	ProtobufNoSR: {newProtoNoSRDecoder, newProtoNoSREncoder},
+	JSONSchema:   {newJSONSRDecoder, newJSONSREncoder},
 }
 
 // NewDecoder makes the decoder of a format for these columns.
@@ -76,7 +81,7 @@ func Check(f plan.Format, cols []schema.Column, isKey bool) error {
 			switch c.Type.Kind {
 			case types.Integer, types.Bigint, types.Double, types.String, types.Bytes, types.Null:
 			default:
-				return unsupportedType(f.Name, c)
+				return fmt.Errorf("The 'KAFKA' format does not support type '%s'", c.Type.Kind)
 			}
 		}
 	case Delimited:
@@ -88,14 +93,36 @@ func Check(f plan.Format, cols []schema.Column, isKey bool) error {
 				return unsupportedType(f.Name, c)
 			}
 		}
-	case JSON:
+	case JSON, JSONSchema, Avro, Protobuf, ProtobufNoSR:
 		for _, c := range cols {
 			if hasMapKey(c.Type, func(k types.Type) bool { return k.Kind != types.String }) {
-				return fmt.Errorf("JSON only supports MAP types with STRING keys")
+				return errors.New(mapKeyMessages[f.Name])
+			}
+			if f.Name == Avro {
+				if err := checkAvroNames(c.Name, c.Type); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
+}
+
+var mapKeyMessages = map[string]string{
+	JSON:         "JSON only supports MAP types with STRING keys",
+	JSONSchema:   "JSON only supports MAP types with STRING keys",
+	Avro:         "Avro only supports MAPs with STRING keys",
+	Protobuf:     "PROTOBUF format only supports MAP types with STRING keys",
+	ProtobufNoSR: "PROTOBUF format only supports MAP types with STRING keys",
+}
+
+// CanUnwrap tells whether a format can write a single column bare; CanWrap whether
+// it can write one as a record of a field.
+func CanUnwrap(format string) bool { return format != Protobuf && format != None }
+
+// CanWrap: see CanUnwrap.
+func CanWrap(format string) bool {
+	return format != Kafka && format != Delimited && format != None
 }
 
 func unsupportedType(format string, c schema.Column) error {
@@ -133,7 +160,7 @@ func hasMapKey(t types.Type, match func(types.Type) bool) bool {
 // unwrapped tells whether the only column is written bare: when the format says
 // so, and in keys by default.
 func unwrapped(f plan.Format, cols []schema.Column, o Options) bool {
-	return len(cols) == 1 && (f.Unwrapped || o.IsKey)
+	return len(cols) == 1 && (f.Unwrapped || o.IsKey) && f.Name != Protobuf
 }
 
 // used tells whether a column is asked for.

@@ -72,6 +72,15 @@ func (d *Disk) Flush() error {
 	return d.db.Flush()
 }
 
+// FlushSoon is Flush without waiting for it.
+func (d *Disk) FlushSoon() {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if !d.closed {
+		d.db.AsyncFlush() // what goes wrong shows at the next write
+	}
+}
+
 // Get appends the value at key to dst, and tells whether there is one.
 func (d *Disk) Get(dst, key []byte) (value []byte, found bool, err error) {
 	d.mu.RLock()

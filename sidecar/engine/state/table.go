@@ -239,4 +239,4 @@ func (t *Table) Discard() {
 }
 
 // maxFree bounds the changes that are kept to be used again.
-const maxFree = 4096
+const maxFree = 1024
