@@ -1,0 +1,143 @@
+package rest_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sidestream/sidestream/sidecar/client"
+)
+
+// served is an engine with a stream, its server and a client of it.
+func served(t *testing.T) (*server, *client.Client, *kgo.Client) {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DefaultNumPartitions(1), kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1"}))
+	require.NoError(t, err)
+	t.Cleanup(cluster.Close)
+	s := newServer(t, cluster.ListenAddrs(), "")
+	t.Cleanup(func() { s.stop() })
+	c, err := client.New(s.url)
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	_, err = c.Exec(t.Context(), `CREATE STREAM s (id STRING KEY, n INT, price DECIMAL(6,2)) WITH (KAFKA_TOPIC='s', VALUE_FORMAT='JSON', PARTITIONS=1);`)
+	require.NoError(t, err)
+	producer, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.DefaultProduceTopic("s"), kgo.ProducerLinger(0))
+	require.NoError(t, err)
+	t.Cleanup(producer.Close)
+	return s, c, producer
+}
+
+func (s *server) post(t *testing.T, ctx context.Context, path, body string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, strings.NewReader(body))
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	t.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
+
+const pushQuery = `{"sql":"SELECT id, n FROM s EMIT CHANGES;","properties":{"auto.offset.reset":"earliest"}}`
+
+// TestPushOverHTTP: rows arrive one by one, while the query is open; a client that
+// leaves ends it, and so does /close-query.
+func TestPushOverHTTP(t *testing.T) {
+	s, c, producer := served(t)
+	ctx, leave := context.WithCancel(t.Context())
+	resp := s.post(t, ctx, "/query-stream", pushQuery)
+	lines := bufio.NewScanner(resp.Body)
+	require.True(t, lines.Scan())
+	require.Contains(t, lines.Text(), `"columnNames":["ID","N"]`)
+	for _, key := range []string{"a", "b"} {
+		require.NoError(t, producer.ProduceSync(t.Context(), &kgo.Record{Key: []byte(key), Value: []byte(`{"n":1}`)}).FirstErr())
+		require.True(t, lines.Scan())
+		require.Equal(t, `["`+key+`",1]`, lines.Text())
+	}
+	require.Equal(t, 1, s.engine.OpenQueries())
+	leave()
+	require.Eventually(t, func() bool { return s.engine.OpenQueries() == 0 }, 5*time.Second, 5*time.Millisecond)
+
+	rows, err := c.Push(t.Context(), client.Query{SQL: "SELECT id FROM s EMIT CHANGES;", Properties: map[string]any{"auto.offset.reset": "earliest"}})
+	require.NoError(t, err)
+	_, err = rows.Next()
+	require.NoError(t, err)
+	require.NoError(t, c.CloseQuery(t.Context(), rows.QueryID))
+	for range rows.All() { // it ends
+	}
+	require.Zero(t, s.engine.OpenQueries())
+}
+
+// TestInsertsOverHTTP: rows are acknowledged when they are written; a bad one ends
+// the stream with what is wrong with it.
+func TestInsertsOverHTTP(t *testing.T) {
+	_, c, _ := served(t)
+	rows := func(yield func(any) bool) {
+		for _, id := range []string{"a", "b"} {
+			if !yield(map[string]any{"id": id, "N": 7, "price": 1.25, "unknown": true}) {
+				return
+			}
+		}
+	}
+	n, err := c.InsertAll(t.Context(), "s", rows)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, n)
+	res, err := c.Pull(t.Context(), "SELECT * FROM s;")
+	require.NoError(t, err)
+	require.Len(t, res.Rows, 2)
+	_, err = c.InsertAll(t.Context(), "s", func(yield func(any) bool) { yield(map[string]any{"ID": "c", "PRICE": 1.255}) })
+	require.ErrorContains(t, err, "Can't coerce a field of type class java.lang.Double into type DECIMAL(6, 2)")
+	_, err = c.InsertAll(t.Context(), "nope", rows)
+	require.ErrorContains(t, err, "Cannot insert values into an unknown stream/table: `NOPE`")
+}
+
+// TestWebsocket: the columns, the rows, then that it is done.
+func TestWebsocket(t *testing.T) {
+	s, _, producer := served(t)
+	require.NoError(t, producer.ProduceSync(t.Context(), &kgo.Record{Key: []byte("a"), Value: []byte(`{"n":1,"price":2.5}`)}).FirstErr())
+	ask := func(sql string) []string {
+		request := `{"ksql":"` + sql + `","streamsProperties":{"auto.offset.reset":"earliest"}}`
+		c, _, err := websocket.Dial(t.Context(), s.url+"/ws/query?request="+url.QueryEscape(request), nil)
+		require.NoError(t, err)
+		defer c.CloseNow()
+		var out []string
+		for {
+			_, b, err := c.Read(t.Context())
+			if err != nil {
+				return out
+			}
+			out = append(out, string(b))
+		}
+	}
+	got := ask("SELECT id, price FROM s EMIT CHANGES LIMIT 1;")
+	require.Len(t, got, 3)
+	require.Contains(t, got[0], `[{"name":"ID","schema":{"type":"STRING","fields":null,"memberSchema":null}}`)
+	require.Equal(t, `{"row":{"columns":["a",2.50]}}`, got[1])
+	require.Equal(t, `{"error":"done"}`, got[2])
+	require.Equal(t, []string{`{"error":"Error parsing query: Exception while preparing statement: NOPE does not exist."}`}, ask("SELECT * FROM nope EMIT CHANGES;"))
+}
+
+// TestLimits: what is too large, and what is no request.
+func TestLimits(t *testing.T) {
+	s, _, _ := served(t)
+	resp := s.post(t, t.Context(), "/ksql", `{"ksql":"`+strings.Repeat(" ", 9<<20)+`"}`)
+	require.Equal(t, http.StatusRequestEntityTooLarge, resp.StatusCode)
+	resp = s.post(t, t.Context(), "/query-stream", `{"sql":7}`)
+	require.Equal(t, http.StatusBadRequest, resp.StatusCode)
+	resp, err := http.Get(s.url + "/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(b), `sidestream_push_queries_open 0`)
+	require.Contains(t, string(b), `sidestream_request_seconds_count{path="ksql"}`)
+}
