@@ -8,7 +8,7 @@ import (
 
 	"github.com/sidestream/sidestream/sidecar/engine/exec"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
-	"github.com/sidestream/sidestream/sidecar/engine/state"
+	"github.com/sidestream/sidestream/sidecar/engine/state/disk"
 )
 
 // task is an exec.Task with its inputs and stores.
@@ -143,7 +143,7 @@ func (t *task) run(budget int) (n int, err error) {
 	defer func() {
 		switch e := recover().(type) {
 		case nil:
-		case *state.Failure:
+		case *disk.Failure:
 			err = e
 		default:
 			err = fmt.Errorf("panic: %v\n%s", e, debug.Stack())

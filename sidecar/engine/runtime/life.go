@@ -17,6 +17,7 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/exec"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
 	"github.com/sidestream/sidestream/sidecar/engine/state"
+	"github.com/sidestream/sidestream/sidecar/engine/state/disk"
 )
 
 // life is a query between two failures: everything it holds is made of what is
@@ -29,7 +30,7 @@ type life struct {
 	tasks   []*task
 	sources []*source
 	stores  []*store
-	batch   *state.Batch
+	batch   *disk.Batch
 
 	outside  map[string]*outTopic // by name
 	inside   map[string]*outTopic // by the plan's suffix

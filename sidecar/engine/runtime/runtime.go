@@ -20,7 +20,7 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/function"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
 	"github.com/sidestream/sidestream/sidecar/engine/serde"
-	"github.com/sidestream/sidestream/sidecar/engine/state"
+	"github.com/sidestream/sidestream/sidecar/engine/state/disk"
 )
 
 // Config is what a Runtime needs of its surroundings.
@@ -56,7 +56,7 @@ type Config struct {
 type Runtime struct {
 	cfg   Config
 	log   *slog.Logger
-	disk  *state.Disk
+	disk  *disk.Disk
 	admin *kadm.Client
 	raw   *kgo.Client // beneath admin
 	tv2   bool        // the brokers take transactions of version 2 (KIP-890)
@@ -84,13 +84,13 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	if dir != "" {
 		dir = filepath.Join(dir, "state")
 	}
-	disk, err := state.OpenDisk(dir)
+	kept, err := disk.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	r := &Runtime{cfg: cfg, log: cfg.Logger, disk: disk, queries: map[string]*Query{}}
+	r := &Runtime{cfg: cfg, log: cfg.Logger, disk: kept, queries: map[string]*Query{}}
 	if err := r.connect(ctx); err != nil {
-		return nil, errors.Join(err, disk.Close())
+		return nil, errors.Join(err, kept.Close())
 	}
 	return r, nil
 }

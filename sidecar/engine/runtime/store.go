@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
-	"github.com/sidestream/sidestream/sidecar/engine/state"
+	"github.com/sidestream/sidestream/sidecar/engine/state/disk"
 )
 
 // Keys on disk. A query's id and a store's name hold no zero byte.
@@ -35,7 +35,7 @@ func (r *Runtime) wipe(id string) error {
 // store is the store of a task.
 type store struct {
 	plan  *plan.Store
-	table *state.Table
+	table *disk.Table
 	data  []byte // its prefix on disk
 	meta  []byte
 	logs  []*storeLog
@@ -59,7 +59,7 @@ func (s *store) addLog(tp topicPartition, id kadm.TopicID, in *queue) {
 }
 
 // load reads how far the store on disk got.
-func (l *storeLog) load(d *state.Disk) error {
+func (l *storeLog) load(d *disk.Disk) error {
 	v, ok, err := d.Get(nil, l.key)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (l *storeLog) load(d *state.Disk) error {
 }
 
 // hold writes into a batch how far the store gets with it.
-func (l *storeLog) hold(b *state.Batch, offset int64) error {
+func (l *storeLog) hold(b *disk.Batch, offset int64) error {
 	if offset <= l.held {
 		return nil
 	}
@@ -101,7 +101,7 @@ func (s *store) record(ctx context.Context, p *producer) error {
 }
 
 // settle puts what was committed into a batch.
-func (s *store) settle(b *state.Batch) error {
+func (s *store) settle(b *disk.Batch) error {
 	if err := s.table.Apply(b); err != nil {
 		return err
 	}

@@ -1,4 +1,12 @@
-package state
+// Package disk keeps stores in a directory: the state that a process has without
+// reading its changelogs again.
+//
+// In: keys and values of package state's stores, in batches that a commit makes
+// one. Out: the same after a restart. It is a package of its own so that what
+// needs stores only (package exec) knows no disk.
+//
+// Next: package runtime opens it.
+package disk
 
 import (
 	"errors"
@@ -9,6 +17,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/sidestream/sidestream/sidecar/engine/state"
 )
 
 // Disk keeps the stores of one process in one directory, told apart by key
@@ -26,9 +36,9 @@ type Disk struct {
 // ErrClosed is what a store answers that has been closed.
 var ErrClosed = errors.New("the state store is closed")
 
-// OpenDisk opens the stores in a directory, or in memory when dir is empty. The
+// Open opens the stores in a directory, or in memory when dir is empty. The
 // directory belongs to one process at a time.
-func OpenDisk(dir string) (*Disk, error) {
+func Open(dir string) (*Disk, error) {
 	opts := &pebble.Options{
 		DisableWAL:                  true,
 		MemTableSize:                4 << 20,
@@ -106,7 +116,7 @@ func (d *Disk) Wipe(prefix []byte) error {
 	if d.closed {
 		return ErrClosed
 	}
-	end := PrefixEnd(prefix)
+	end := state.PrefixEnd(prefix)
 	if end == nil {
 		end = []byte{0xff, 0xff, 0xff, 0xff}
 	}
@@ -230,7 +240,7 @@ func (v *View) fail(err error) {
 // iterate makes an iterator over [from, to) behind a prefix.
 func (d *Disk) iterate(prefix, from, to []byte) (*pebble.Iterator, error) {
 	low := append(append(make([]byte, 0, len(prefix)+len(from)), prefix...), from...)
-	high := PrefixEnd(prefix)
+	high := state.PrefixEnd(prefix)
 	if to != nil {
 		high = append(append(make([]byte, 0, len(prefix)+len(to)), prefix...), to...)
 	}

@@ -1,4 +1,4 @@
-package state
+package disk
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ import (
 // operations, with commits and rollbacks among them, and must agree in content
 // and order.
 func TestTableAgainstMap(t *testing.T) {
-	d, err := OpenDisk(t.TempDir())
+	d, err := Open(t.TempDir())
 	require.NoError(t, err)
 	for _, p := range []string{"sa", "sc"} {
 		b := d.Batch()
@@ -95,7 +95,7 @@ func TestTableAgainstMap(t *testing.T) {
 }
 
 func TestTableValuesStayUntilTheNextWrite(t *testing.T) {
-	d, err := OpenDisk("")
+	d, err := Open("")
 	require.NoError(t, err)
 	b := d.Batch()
 	require.NoError(t, b.Set([]byte("pa"), []byte("one")))
@@ -112,9 +112,9 @@ func TestTableValuesStayUntilTheNextWrite(t *testing.T) {
 
 func TestDiskKeepsWhatWasWritten(t *testing.T) {
 	dir := t.TempDir()
-	d, err := OpenDisk(dir)
+	d, err := Open(dir)
 	require.NoError(t, err)
-	_, err = OpenDisk(dir)
+	_, err = Open(dir)
 	require.ErrorContains(t, err, "another process")
 	b := d.Batch()
 	require.NoError(t, b.Set([]byte("pa"), []byte("one")))
@@ -122,7 +122,7 @@ func TestDiskKeepsWhatWasWritten(t *testing.T) {
 	require.NoError(t, b.Commit())
 	require.NoError(t, d.Wipe([]byte("p")))
 	require.NoError(t, d.Close())
-	d, err = OpenDisk(dir)
+	d, err = Open(dir)
 	require.NoError(t, err)
 	_, ok, err := d.Get(nil, []byte("pa"))
 	require.NoError(t, err)
