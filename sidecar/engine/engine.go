@@ -318,7 +318,9 @@ type Health struct {
 // Health asks Kafka for a sign of life, and the queries how they are.
 func (e *Engine) Health(ctx context.Context) Health {
 	h := Health{Metastore: true, CommandRunner: e.Err() == nil}
-	_, err := e.adm.BrokerMetadata(ctx)
+	ask, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	_, err := describeTopics(ask, e.kafka, []string{e.statement.topic})
 	h.Kafka = err == nil
 	for _, q := range e.world.allQueries() {
 		run := q.runner()

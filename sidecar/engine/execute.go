@@ -4,11 +4,15 @@ import (
 	"context"
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/sidestream/sidestream/sidecar/engine/ast"
 	"github.com/sidestream/sidestream/sidecar/engine/diagnostic"
 	"github.com/sidestream/sidestream/sidecar/engine/parser"
 )
+
+// statementTimeout bounds the statements of one request together.
+const statementTimeout = 30 * time.Second
 
 // Request is SQL with what goes with it.
 type Request struct {
@@ -43,6 +47,9 @@ func (e *Engine) Execute(ctx context.Context, r Request) ([]Entity, error) {
 			return nil, about(CodeServerError, stmts[0].Source(), "Not recognizable as ksql, streams, consumer, or producer property: '%s'", name)
 		}
 	}
+	// Without Kafka nothing can be carried out: say so rather than wait for it.
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
 	e.exec.Lock()
 	defer e.exec.Unlock()
 	if e.isClosing() {

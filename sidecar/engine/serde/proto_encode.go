@@ -141,7 +141,7 @@ func compileProtoWriter(m protoreflect.MessageDescriptor, fields []types.Field) 
 		}
 		for _, fd := range members[i].oneof {
 			for j, f := range t.Fields {
-				if len(matchName(string(fd.Name()), f.Name)) > 0 {
+				if matchName(string(fd.Name()), f.Name) {
 					w, err := protoFieldWriter(fd, f.Type)
 					if err != nil {
 						return nil, err
@@ -173,12 +173,9 @@ func compileProtoWriter(m protoreflect.MessageDescriptor, fields []types.Field) 
 	}, nil
 }
 
-// matchName is the column's name when a name in the data stands for it.
-func matchName(data, column string) string {
-	if matchFields([]string{data}, []string{column})[0] == 0 {
-		return column
-	}
-	return ""
+// matchName tells whether a name in the data stands for the column.
+func matchName(data, column string) bool {
+	return matchFields([]string{data}, []string{column})[0] == 0
 }
 
 func protoFieldWriter(fd protoreflect.FieldDescriptor, t types.Type) (protoValue, error) {
