@@ -1,8 +1,10 @@
 package analyze
 
 import (
+	"github.com/sidestream/sidestream/sidecar/engine/analyze/expression"
 	"github.com/sidestream/sidestream/sidecar/engine/ast"
 	"github.com/sidestream/sidestream/sidecar/engine/catalog"
+	"github.com/sidestream/sidestream/sidecar/engine/diagnostic"
 	"github.com/sidestream/sidestream/sidecar/engine/schema"
 )
 
@@ -184,14 +186,28 @@ func (p *planner) resolvable(clause string, e ast.Expr, extra map[string]bool) e
 		}
 		if ref.Source == "" {
 			if !extra[ref.Name] {
-				failed = unresolved(clause, ref, p.hint(clause, ref))
+				failed = p.like(unresolved(clause, ref, p.hint(clause, ref)), ref)
 			}
 		} else if !findSource(p.sources, ref.Source).has(ref.Name) {
-			failed = unresolved(clause, ref, "")
+			failed = p.like(unresolved(clause, ref, ""), ref)
 		}
 		return true
 	})
 	return failed
+}
+
+// like adds the name of a column that was probably meant.
+func (p *planner) like(e *diagnostic.Error, ref *ast.ColumnRef) error {
+	var names []string
+	for _, s := range p.sources {
+		if ref.Source == "" || ref.Source == s.alias {
+			names = append(names, columnNames(s.def)...)
+		}
+	}
+	if name := expression.Nearest(ref.Name, names); name != "" {
+		e.Hint = "did you mean " + name + "?"
+	}
+	return e
 }
 
 func (p *planner) hint(clause string, ref *ast.ColumnRef) string {

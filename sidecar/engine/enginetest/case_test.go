@@ -29,6 +29,11 @@ func sharedPath(t *testing.T, name string) string {
 	}
 }
 
+// passing is how many cases pass; raise it when more do. The three that don't:
+// two expect a link in a message that the recorded server doesn't show, one a
+// planner that isn't switched on.
+const passing = 1243
+
 // TestQueryCases runs ksqlDB's query cases whose formats the engine has. CASES
 // chooses by a part of the id; VERBOSE=1 shows every failure.
 func TestQueryCases(t *testing.T) {
@@ -71,4 +76,7 @@ func TestQueryCases(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d cases pass", good, all)
+	if only == "" {
+		require.GreaterOrEqual(t, good, passing, "fewer cases pass than did; VERBOSE=1 shows which fail")
+	}
 }

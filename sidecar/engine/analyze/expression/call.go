@@ -201,6 +201,10 @@ func (a *Analyzer) Table(n *ast.Call, s Scope) (*plan.TableCall, error) {
 	return &plan.TableCall{Name: n.Name, Args: args, Type: result}, nil
 }
 
+// Nearest is the name that is most like another one, or "": a hint for mistyped
+// names.
+func Nearest(name string, names []string) string { return nearest(name, names) }
+
 // nearest is the name that needs fewest changes to be the other, at most two
 // (one for short names), or "".
 func nearest(name string, names []string) string {
