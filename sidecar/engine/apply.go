@@ -25,6 +25,16 @@ func (e *Engine) carryOut(ctx context.Context, s *session, c *change) (Entity, e
 	}
 	offset, err := e.statement.append(ctx, en)
 	if errors.Is(err, errFenced) {
+		// Kafka says the same of a transaction that it has given up: whoever took the
+		// service id makes itself known.
+		select {
+		case <-e.owner.Lost:
+			return nil, e.fenced(c)
+		case <-time.After(time.Second):
+			offset, err = e.statement.append(ctx, en)
+		}
+	}
+	if errors.Is(err, errFenced) {
 		return nil, e.fenced(c)
 	}
 	if err != nil {

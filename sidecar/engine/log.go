@@ -40,26 +40,22 @@ type entry struct {
 // transactional, so that another instance of the service id fences this one.
 type statementLog struct {
 	topic string
+	cfg   *Config
+	adm   *kadm.Client
 	cl    *kgo.Client
 	next  int64 // the offset behind the last entry, which numbers the next query
+	// unsure: the last append failed, and nobody knows whether its entry is there.
+	unsure bool
 }
 
 // openLog fences earlier writers and reads what they wrote.
 func openLog(ctx context.Context, cfg *Config, adm *kadm.Client, kafka *kgo.Client) (*statementLog, []entry, error) {
-	l := &statementLog{topic: "_sidestream-" + cfg.ServiceID + "-statements"}
+	l := &statementLog{topic: "_sidestream-" + cfg.ServiceID + "-statements", cfg: cfg, adm: adm}
 	if err := makeTopic(ctx, adm, kafka, l.topic, 1, map[string]*string{"cleanup.policy": kadm.StringPtr("delete"), "retention.ms": kadm.StringPtr("-1")}); err != nil {
 		return nil, nil, err
 	}
-	var err error
-	l.cl, err = kgo.NewClient(append(append([]kgo.Opt{}, cfg.Client...),
-		kgo.TransactionalID(l.topic), kgo.TransactionTimeout(10*time.Second),
-		kgo.DefaultProduceTopic(l.topic), kgo.ProducerLinger(0))...)
-	if err != nil {
+	if err := l.connect(ctx); err != nil {
 		return nil, nil, err
-	}
-	if _, _, err := l.cl.ProducerID(ctx); err != nil { // ends a transaction left open
-		l.cl.Close()
-		return nil, nil, fmt.Errorf("statement log %s: %w", l.topic, err)
 	}
 	entries, err := readLog(ctx, cfg, adm, l.topic)
 	if err != nil {
@@ -70,6 +66,51 @@ func openLog(ctx context.Context, cfg *Config, adm *kadm.Client, kafka *kgo.Clie
 		l.next = entries[n-1].offset + 1
 	}
 	return l, entries, nil
+}
+
+// connect makes the log's producer, and thereby ends earlier ones and what they
+// left open.
+func (l *statementLog) connect(ctx context.Context) error {
+	cl, err := kgo.NewClient(append(append([]kgo.Opt{}, l.cfg.Client...),
+		kgo.TransactionalID(l.topic), kgo.TransactionTimeout(10*time.Second),
+		kgo.DefaultProduceTopic(l.topic), kgo.ProducerLinger(0))...)
+	if err != nil {
+		return err
+	}
+	if _, _, err := cl.ProducerID(ctx); err != nil {
+		cl.Close()
+		return fmt.Errorf("statement log %s: %w", l.topic, err)
+	}
+	l.cl = cl
+	return nil
+}
+
+// reconnect takes the log up again after a failure. An entry whose statement was
+// answered as failed but stands in the log all the same is taken back.
+func (l *statementLog) reconnect(ctx context.Context) error {
+	l.cl.Close()
+	if err := l.connect(ctx); err != nil {
+		return err
+	}
+	entries, err := readLog(ctx, l.cfg, l.adm, l.topic)
+	if err != nil {
+		return err
+	}
+	from := l.next
+	for _, e := range entries {
+		l.next = max(l.next, e.offset+1)
+	}
+	for _, e := range entries {
+		if e.offset < from || e.Statement == "" || e.Undone != nil {
+			continue
+		}
+		offset := e.offset
+		if _, err := l.write(ctx, &entry{CommandID: e.CommandID, Undone: &offset}); err != nil {
+			return err
+		}
+	}
+	l.unsure = false
+	return nil
 }
 
 // readLog reads the entries that stand, to the end that the log has now.
@@ -135,14 +176,27 @@ func readLog(ctx context.Context, cfg *Config, adm *kadm.Client, topic string) (
 // errFenced tells that another instance writes the log.
 var errFenced = errors.New("another instance of the service id writes the statement log now")
 
-// append writes an entry and returns its offset. On an error it isn't there.
+// append writes an entry and returns its offset. On an error its statement isn't
+// accepted.
 func (l *statementLog) append(ctx context.Context, e *entry) (int64, error) {
+	if l.unsure {
+		if err := l.reconnect(ctx); err != nil {
+			return 0, err
+		}
+	}
+	return l.write(ctx, e)
+}
+
+func (l *statementLog) write(ctx context.Context, e *entry) (int64, error) {
 	e.Version = entryVersion
 	b, err := json.Marshal(e)
 	if err != nil {
 		return 0, err
 	}
 	offset, err := l.produce(ctx, &kgo.Record{Key: []byte(e.CommandID), Value: b})
+	if err != nil {
+		l.unsure = true
+	}
 	switch {
 	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch), errors.Is(err, kerr.InvalidProducerIDMapping):
 		return 0, errFenced

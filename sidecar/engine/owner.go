@@ -240,6 +240,9 @@ func (o *ownership) watch(ctx context.Context) {
 	owns := false // own's record has been read: what is before it is past
 	for ctx.Err() == nil {
 		fetches := o.cl.PollFetches(ctx)
+		if fetches.Err() != nil && ctx.Err() == nil {
+			time.Sleep(100 * time.Millisecond) // the client tries again by itself
+		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			n := read(r)
 			switch {

@@ -90,3 +90,32 @@ func TestLogIsFenced(t *testing.T) {
 	_, err = second.append(ctx, &entry{CommandID: "c", Statement: "C;"})
 	require.NoError(t, err)
 }
+
+// TestLogAfterFailure: a statement that was answered as failed, but whose entry
+// stands, is taken back before the next is written.
+func TestLogAfterFailure(t *testing.T) {
+	cfg, adm, kafka := ownerConfig(t)
+	ctx := context.Background()
+	l, _, err := openLog(ctx, cfg, adm, kafka)
+	require.NoError(t, err)
+	defer func() { l.close() }()
+	_, err = l.append(ctx, &entry{CommandID: "a", Statement: "A;"})
+	require.NoError(t, err)
+	next := l.next
+	_, err = l.append(ctx, &entry{CommandID: "b", Statement: "B;"})
+	require.NoError(t, err)
+	l.next, l.unsure = next, true // as when the answer to B's commit was lost
+
+	_, err = l.append(ctx, &entry{CommandID: "c", Statement: "C;"})
+	require.NoError(t, err)
+	entries, err := readLog(ctx, cfg, adm, l.topic)
+	require.NoError(t, err)
+	var stand []string
+	for _, e := range entries {
+		if e.Statement != "" {
+			stand = append(stand, e.Statement)
+		}
+	}
+	require.Equal(t, []string{"A;", "C;"}, stand)
+	require.Equal(t, entries[len(entries)-1].offset+1, l.next)
+}

@@ -130,7 +130,34 @@ func (q *Query) born(ctx context.Context) (*life, error) {
 	if err := l.positions(ctx); err != nil {
 		return l, err
 	}
-	return l, nil
+	return l, l.rebuild()
+}
+
+// rebuild makes the operators anew on the stores as they are after the restore:
+// they read what they keep there beside their rows, such as stream times, when
+// they are made.
+func (l *life) rebuild() error {
+	for _, t := range l.tasks {
+		if len(t.stores) == 0 {
+			continue
+		}
+		tables := map[*plan.Store]state.Store{}
+		for _, st := range t.stores {
+			tables[st.plan] = st.table
+		}
+		cfg := l.q.rt.cfg
+		built, err := exec.Build(t.sub, exec.Env{
+			Functions: cfg.Functions, Schemas: cfg.Schemas, Config: l.q.opts.Config,
+			Store: func(s *plan.Store) state.Store { return tables[s] },
+			Emit:  func(o *exec.Output) error { return l.emit(t, o) },
+			Log:   l.q.problem,
+		})
+		if err != nil {
+			return err
+		}
+		t.exec = built
+	}
+	return nil
 }
 
 func (l *life) close() {
