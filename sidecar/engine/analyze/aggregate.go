@@ -154,7 +154,7 @@ func (p *planner) aggregate(r *relation) (*relation, []item, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := p.checkGroupFormats(); err != nil {
+	if err := p.refuseKafka("GROUP BY"); err != nil {
 		return nil, nil, err
 	}
 	g := &grouping{texts: map[string]string{}, slots: map[string]int{}, places: map[string]int{}}
@@ -167,17 +167,12 @@ func (p *planner) aggregate(r *relation) (*relation, []item, error) {
 		keyPlaces[i] = g.column(e)
 	}
 	// What stands in the items over the groups: keys and results.
-	var bad []string
 	for i := range items {
-		left := 0
-		if items[i].expr, left, err = p.overGroups(r, g, items[i].expr); err != nil {
+		if items[i].expr, _, err = p.overGroups(r, g, items[i].expr); err != nil {
 			return nil, nil, err
 		}
-		if left > 0 {
-			bad = append(bad, exprText(p.itemText(items[i])))
-		}
 	}
-	if bad != nil {
+	if p.ungrouped != nil {
 		return nil, nil, notGrouped(items[0].pos, p.ungrouped)
 	}
 	having, err := p.havingOver(r, g)
@@ -200,14 +195,8 @@ func (p *planner) aggregate(r *relation) (*relation, []item, error) {
 	return out, items, nil
 }
 
-func (p *planner) itemText(it item) ast.Expr { return it.expr }
-
-// checkGroupFormats refuses sources in KAFKA format, whose repartition topics
-// could not hold the rows.
-func (p *planner) checkGroupFormats() error {
-	return p.refuseKafka("GROUP BY")
-}
-
+// refuseKafka refuses sources in KAFKA format for a clause whose internal topics
+// could not hold their rows.
 func (p *planner) refuseKafka(clause string) error {
 	var names []string
 	for _, s := range p.sources {
@@ -435,7 +424,7 @@ func (p *planner) aggregateStep(r, grouped *relation, g *grouping) *relation {
 		}
 	}
 	for i, text := range g.shown {
-		call := g.calls[g.slotOf(text, p)]
+		call := g.calls[p.slotOf(text)]
 		shown = append(shown, schema.Column{Name: variablePrefix + strconv.Itoa(i), Type: call.Type})
 	}
 	window := ""
@@ -461,7 +450,7 @@ func (p *planner) aggregateStep(r, grouped *relation, g *grouping) *relation {
 }
 
 // slotOf finds a call by the text that EXPLAIN shows.
-func (g *grouping) slotOf(shown string, p *planner) int {
+func (p *planner) slotOf(shown string) int {
 	for i, t := range p.aggregateTexts {
 		if t == shown {
 			return i
