@@ -80,10 +80,7 @@ func rowFromJSON(src *catalog.Source, data []byte) (*analyze.Insert, error) {
 		}
 	}
 	if keyMissing(src, out.Key) {
-		if src.Table {
-			return nil, BadRequest("Failed to insert values into '%s'. Value for primary key column(s) %s is required for tables", src.Name, keyNames(src))
-		}
-		out.Key = nil
+		return nil, BadRequest("Key field must be specified: %s", keyNames(src))
 	}
 	return out, nil
 }

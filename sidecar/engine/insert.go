@@ -158,7 +158,7 @@ func (in *Inserter) Insert(ctx context.Context, row []byte, done func(error)) er
 	return nil
 }
 
-// keyMissing tells whether a table's row has no key.
+// keyMissing tells whether a row has no key where its source has one.
 func keyMissing(src *catalog.Source, key []types.Value) bool {
 	for _, v := range key {
 		if !v.IsNull() {

@@ -96,6 +96,8 @@ func TestInsertsOverHTTP(t *testing.T) {
 	require.Len(t, res.Rows, 2)
 	_, err = c.InsertAll(t.Context(), "s", func(yield func(any) bool) { yield(map[string]any{"ID": "c", "PRICE": 1.255}) })
 	require.ErrorContains(t, err, "Can't coerce a field of type class java.lang.Double into type DECIMAL(6, 2)")
+	_, err = c.InsertAll(t.Context(), "s", func(yield func(any) bool) { yield(map[string]any{"N": 1}) })
+	require.ErrorContains(t, err, "Key field must be specified: ID")
 	_, err = c.InsertAll(t.Context(), "nope", rows)
 	require.ErrorContains(t, err, "Cannot insert values into an unknown stream/table: `NOPE`")
 }
