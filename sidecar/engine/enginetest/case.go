@@ -131,6 +131,9 @@ func (c *Case) Run(functions function.Registry) (err error) {
 	}
 	s := NewSession(c.config(), functions)
 	s.SinglePartition = true
+	if c.NeedsSchemaRegistry {
+		s.useRegistry()
+	}
 	err = s.Apply(strings.Join(c.Statements, "\n"))
 	if err == nil {
 		err = c.pipe(s)
@@ -170,7 +173,7 @@ func (c *Case) pipe(s *Session) error {
 	has := map[string]bool{}
 	for i := range c.Inputs {
 		in := &c.Inputs[i]
-		r, err := in.encode(s.sourceOf(in.Topic))
+		r, err := in.encode(s, s.sourceOf(in.Topic))
 		if err != nil {
 			return fmt.Errorf("input %d: %w", i, err)
 		}
@@ -200,7 +203,7 @@ func (c *Case) pipe(s *Session) error {
 	return nil
 }
 
-func (r *Record) encode(src *catalog.Source) (driver.Record, error) {
+func (r *Record) encode(s *Session, src *catalog.Source) (driver.Record, error) {
 	out := driver.Record{}
 	if r.Timestamp != nil {
 		out.Time = *r.Timestamp
@@ -211,13 +214,13 @@ func (r *Record) encode(src *catalog.Source) (driver.Record, error) {
 		key, value, keys, values = src.KeyFormat, src.ValueFormat, src.Schema.Key, valueColumns(src)
 	}
 	var err error
-	if out.Key, err = encode(r.Key, key, keys); err != nil {
+	if out.Key, err = encode(r.Key, key, keys, s.serdeOptions(r.Topic, true)); err != nil {
 		return out, err
 	}
 	if out.Key != nil {
 		out.Key = r.Window.append(out.Key[:len(out.Key):len(out.Key)])
 	}
-	if out.Value, err = encode(r.Value, value, values); err != nil {
+	if out.Value, err = encode(r.Value, value, values, s.serdeOptions(r.Topic, false)); err != nil {
 		return out, err
 	}
 	if r.Headers != nil {
@@ -252,7 +255,7 @@ func (c *Case) compare(s *Session) error {
 			if i >= len(got) {
 				return fmt.Errorf("topic %s: expected %d records, got %d", t, len(want[t]), len(got))
 			}
-			if err := w.compare(&got[i], src, cmp, len(c.Inputs) == 0); err != nil {
+			if err := w.compare(s, &got[i], src, cmp, len(c.Inputs) == 0); err != nil {
 				return fmt.Errorf("topic %s record %d: %w", t, i, err)
 			}
 		}
@@ -275,18 +278,18 @@ func (s *Session) sinkOf(topic string) *catalog.Source {
 	return found
 }
 
-func (r *Record) compare(got *driver.Record, src *catalog.Source, cmp comparer, noInputs bool) error {
+func (r *Record) compare(s *Session, got *driver.Record, src *catalog.Source, cmp comparer, noInputs bool) error {
 	key, value := plan.Format{Name: "JSON"}, plan.Format{Name: "JSON"}
 	var keys, values []schema.Column
 	if src != nil {
 		key, value, keys, values = src.KeyFormat, src.ValueFormat, src.Schema.Key, valueColumns(src)
 	}
 	keyBytes, win := cutWindow(got.Key, src)
-	gotKey, err := decode(keyBytes, key, keys)
+	gotKey, err := decode(keyBytes, key, keys, s.serdeOptions(r.Topic, true))
 	if err != nil {
 		return fmt.Errorf("key: %w", err)
 	}
-	gotValue, err := decode(got.Value, value, values)
+	gotValue, err := decode(got.Value, value, values, s.serdeOptions(r.Topic, false))
 	if err != nil {
 		return fmt.Errorf("value: %w", err)
 	}

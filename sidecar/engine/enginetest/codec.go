@@ -23,7 +23,7 @@ func isNull(raw json.RawMessage) bool {
 	return len(raw) == 0 || bytes.Equal(bytes.TrimSpace(raw), []byte("null"))
 }
 
-func encode(raw json.RawMessage, f plan.Format, cols []schema.Column) ([]byte, error) {
+func encode(raw json.RawMessage, f plan.Format, cols []schema.Column, o serde.Options) ([]byte, error) {
 	if isNull(raw) {
 		return nil, nil
 	}
@@ -41,13 +41,13 @@ func encode(raw json.RawMessage, f plan.Format, cols []schema.Column) ([]byte, e
 	case serde.Kafka:
 		return encodeKafka(raw, cols)
 	}
-	return encodeByEngine(raw, f, cols)
+	return encodeByEngine(raw, f, cols, o)
 }
 
 // encodeByEngine goes through the engine's own serdes: JSON to columns, columns
 // to bytes.
-func encodeByEngine(raw json.RawMessage, f plan.Format, cols []schema.Column) ([]byte, error) {
-	dec, err := serde.NewDecoder(plan.Format{Name: serde.JSON, Unwrapped: f.Unwrapped}, cols, serde.Options{})
+func encodeByEngine(raw json.RawMessage, f plan.Format, cols []schema.Column, o serde.Options) ([]byte, error) {
+	dec, err := serde.NewDecoder(plan.Format{Name: serde.JSON, Unwrapped: f.Unwrapped}, cols, serde.Options{IsKey: o.IsKey})
 	if err != nil {
 		return nil, err
 	}
@@ -55,15 +55,15 @@ func encodeByEngine(raw json.RawMessage, f plan.Format, cols []schema.Column) ([
 	if _, err := dec.Decode(raw, row); err != nil {
 		return nil, err
 	}
-	enc, err := serde.NewEncoder(f, cols, serde.Options{})
+	enc, err := serde.NewEncoder(f, cols, o)
 	if err != nil {
 		return nil, err
 	}
 	return enc.Encode([]byte{}, row)
 }
 
-func decodeByEngine(data []byte, f plan.Format, cols []schema.Column) (any, error) {
-	dec, err := serde.NewDecoder(f, cols, serde.Options{})
+func decodeByEngine(data []byte, f plan.Format, cols []schema.Column, o serde.Options) (any, error) {
+	dec, err := serde.NewDecoder(f, cols, o)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func decodeByEngine(data []byte, f plan.Format, cols []schema.Column) (any, erro
 	if present, err := dec.Decode(data, row); err != nil || !present {
 		return nil, err
 	}
-	enc, err := serde.NewEncoder(plan.Format{Name: serde.JSON, Unwrapped: f.Unwrapped}, cols, serde.Options{})
+	enc, err := serde.NewEncoder(plan.Format{Name: serde.JSON, Unwrapped: f.Unwrapped}, cols, serde.Options{IsKey: o.IsKey})
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func decodeByEngine(data []byte, f plan.Format, cols []schema.Column) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	return decode(text, plan.Format{Name: serde.JSON}, cols)
+	return decode(text, plan.Format{Name: serde.JSON}, cols, o)
 }
 
 func encodeKafka(raw json.RawMessage, cols []schema.Column) ([]byte, error) {
@@ -119,7 +119,7 @@ func encodeKafka(raw json.RawMessage, cols []schema.Column) ([]byte, error) {
 }
 
 // decode turns bytes into a tree of JSON values, numbers as json.Number.
-func decode(data []byte, f plan.Format, cols []schema.Column) (any, error) {
+func decode(data []byte, f plan.Format, cols []schema.Column, o serde.Options) (any, error) {
 	if data == nil {
 		return nil, nil
 	}
@@ -136,7 +136,7 @@ func decode(data []byte, f plan.Format, cols []schema.Column) (any, error) {
 	case serde.Kafka:
 		return decodeKafka(data, cols)
 	}
-	return decodeByEngine(data, f, cols)
+	return decodeByEngine(data, f, cols, o)
 }
 
 func decodeKafka(data []byte, cols []schema.Column) (any, error) {

@@ -43,10 +43,29 @@ func NewSession(config map[string]string, functions function.Registry) *Session 
 		functions = function.Configured(config)
 	}
 	s := &Session{Env: &analyze.Env{Catalog: catalog.New(), Functions: functions, Config: config}}
-	s.Driver = driver.New(driver.Options{Functions: functions, Config: config, OnProblem: func(_ string, p exec.Problem) {
+	s.newDriver()
+	return s
+}
+
+// newDriver makes the driver.
+func (s *Session) newDriver() {
+	s.Driver = driver.New(driver.Options{Functions: s.Env.Functions, Config: s.Env.Config, Schemas: s.Env.Schemas, OnProblem: func(_ string, p exec.Problem) {
 		s.Problems = append(s.Problems, p.Logger+": "+p.Message)
 	}})
-	return s
+}
+
+// useRegistry gives a new session a Schema Registry.
+func (s *Session) useRegistry() {
+	s.Env.Schemas = newRegistry()
+	s.newDriver()
+}
+
+func (s *Session) serdeOptions(topic string, isKey bool) serde.Options {
+	o := serde.Options{IsKey: isKey, Subject: topic + "-value", Registry: s.Env.Schemas}
+	if isKey {
+		o.Subject = topic + "-key"
+	}
+	return o
 }
 
 // Apply carries out statements in their order and stops at the first mistake.
