@@ -306,12 +306,24 @@ func (p *properties) unwrap(env *Env, format string, s *schema.Schema) (bool, er
 		if n := len(s.Value); n != 1 {
 			return false, diagnostic.At(pos, "'WRAP_SINGLE_VALUE' is only valid for single-field value schemas")
 		}
-		if format != serde.JSON && wrap || format == serde.None {
+		if wrap && !wraps(format) || !wrap && !unwraps(format) {
 			return false, diagnostic.At(pos, "Format '%s' does not support 'WRAP_SINGLE_VALUE' set to '%t'.", format, wrap)
 		}
 	}
-	return format == serde.JSON && len(s.Value) == 1 && !wrap, nil
+	return wraps(format) && unwraps(format) && len(s.Value) == 1 && !wrap, nil
 }
+
+// wraps tells whether a format can write a single column inside a record,
+// unwraps whether it can write it bare.
+func wraps(format string) bool {
+	switch format {
+	case serde.JSON, serde.JSONSchema, serde.Avro, serde.Protobuf, serde.ProtobufNoSR:
+		return true
+	}
+	return false
+}
+
+func unwraps(format string) bool { return format != serde.Protobuf && format != serde.None }
 
 // checkFormats says which format can't hold its columns, and why.
 func checkFormats(s *schema.Schema, key, value plan.Format) error {
