@@ -30,6 +30,9 @@ func CreateSource(env *Env, s *ast.CreateSource, queryID string) (*Created, erro
 	if props.Topic == "" {
 		props.Topic = s.Name.Name
 	}
+	if err := infer(env, s, props, &columns); err != nil {
+		return nil, err
+	}
 	src := &catalog.Source{Name: s.Name.Name, Table: s.Table, ReadOnly: s.ReadOnly, Schema: columns, Topic: props.Topic,
 		WindowText: props.WindowType, WindowSize: props.WindowSize}
 	switch props.WindowType {
@@ -199,7 +202,7 @@ func checkNames(s *ast.CreateSource, columns *schema.Schema) error {
 // checkDeclared checks the columns together with the properties.
 func checkDeclared(s *ast.CreateSource, src *catalog.Source, props *properties) error {
 	switch {
-	case len(s.Elements) == 0:
+	case len(src.Schema.Key)+len(src.Schema.Value) == 0:
 		return diagnostic.At(s.Name.Pos, "No columns supplied.")
 	case s.Table && len(src.Schema.Key) == 0:
 		return diagnostic.At(s.Name.Pos, "Tables require a PRIMARY KEY. Please define the PRIMARY KEY.")

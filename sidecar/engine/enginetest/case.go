@@ -24,6 +24,7 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/parser"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
 	"github.com/sidestream/sidestream/sidecar/engine/schema"
+	"github.com/sidestream/sidestream/sidecar/engine/serde"
 	"github.com/sidestream/sidestream/sidecar/engine/types"
 )
 
@@ -35,6 +36,7 @@ type Case struct {
 	Statements            []string
 	Inputs, Outputs       []Record
 	Properties            map[string]json.RawMessage
+	Topics                []caseTopic
 	ExpectedException     *Exception
 	Post                  *Post
 	Formats               []string
@@ -49,6 +51,37 @@ type Record struct {
 	Timestamp *int64
 	Window    *window
 	Headers   *[]header
+}
+
+// caseTopic is a topic with the schemas that are registered for it.
+type caseTopic struct {
+	Name                   string
+	KeyFormat, ValueFormat string
+	KeySchema, ValueSchema json.RawMessage
+}
+
+// register puts a topic's schemas into the session's Schema Registry.
+func (t *caseTopic) register(r serde.SchemaRegistry) error {
+	for _, half := range []struct {
+		subject, format string
+		text            json.RawMessage
+	}{{t.Name + "-key", t.KeyFormat, t.KeySchema}, {t.Name + "-value", t.ValueFormat, t.ValueSchema}} {
+		if isNull(half.text) {
+			continue
+		}
+		if half.format == "" {
+			half.format = serde.Avro
+		}
+		text := string(half.text)
+		var quoted string
+		if half.format == serde.Protobuf && json.Unmarshal(half.text, &quoted) == nil {
+			text = quoted
+		}
+		if _, err := r.Register(half.subject, serde.SchemaType(half.format), text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type header struct {
@@ -133,6 +166,11 @@ func (c *Case) Run(functions function.Registry) (err error) {
 	s.SinglePartition = true
 	if c.NeedsSchemaRegistry {
 		s.useRegistry()
+		for i := range c.Topics {
+			if err := c.Topics[i].register(s.Env.Schemas); err != nil {
+				return err
+			}
+		}
 	}
 	err = s.Apply(strings.Join(c.Statements, "\n"))
 	if err == nil {
