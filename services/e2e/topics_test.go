@@ -156,10 +156,12 @@ func (s *stack) answer(check, id, result, reason string) {
 	s.produce(topic, id, fieldsOf{"orderId": id, "checkType": check, "validationResult": result, "reason": reason})
 }
 
-// stock sets what the warehouse has of a product.
+// stock sets what the warehouse has of a product, and waits until inventory
+// knows: it comes on another topic than orders do.
 func (s *stack) stock(product string, n int) {
 	s.t.Helper()
 	s.produce("warehouse-inventory", product, fieldsOf{"product": product, "stock": n})
+	s.caughtUp("inventory", "warehouse-inventory")
 }
 
 // caughtUp waits until a program has committed all records that a topic holds.
