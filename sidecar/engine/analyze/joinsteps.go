@@ -7,6 +7,7 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/diagnostic"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
 	"github.com/sidestream/sidestream/sidecar/engine/schema"
+	"github.com/sidestream/sidestream/sidecar/engine/serde"
 )
 
 // keyAlike gives both sides of a join the same key in the same format. A side is
@@ -37,15 +38,22 @@ func (p *planner) keyAlike(join string, l, r *side, leftKey, rightKey plan.Expr)
 		stays bool
 		topic string
 	}{{l, leftKey, leftStays, leftTopic}, {r, rightKey, rightStays, rightTopic}} {
-		if it.stays && same(it.s) {
+		// The ids of schemas are part of keys: those of two topics never match.
+		forced := it.s.source != nil && byRegistry(it.s.rel.keyFormat)
+		if it.stays && same(it.s) && !forced {
 			continue
 		}
-		if it.s.rel.window != "" {
+		if it.s.rel.window != "" && !forced {
 			p.later(windowedRepartition(it.s.on.Position()))
 		}
 		p.rekeySide(it.s, it.key, format)
 	}
 	return nil
+}
+
+// byRegistry tells whether a format's bytes name a schema of the registry.
+func byRegistry(f plan.Format) bool {
+	return f.Name == serde.Avro || f.Name == serde.Protobuf || f.Name == serde.JSONSchema
 }
 
 func sameFormat(a, b plan.Format) bool {
@@ -180,6 +188,13 @@ func (p *planner) tableTableJoin(j *joinShape, name string, l, r *side) (*relati
 }
 
 func (p *planner) foreignKeyJoin(j *joinShape, name string, l, r *side) (*relation, error) {
+	if byRegistry(r.rel.keyFormat) {
+		key, err := p.expr.Expr(p.bareRefs(r), r.rel.scope())
+		if err != nil {
+			return nil, err
+		}
+		p.rekeySide(r, key, r.rel.keyFormat)
+	}
 	p.prepend(l)
 	p.prepend(r)
 	fk, err := p.expr.Expr(p.plain(l.on), l.rel.scope())
