@@ -58,14 +58,17 @@ type caseTopic struct {
 	Name                   string
 	KeyFormat, ValueFormat string
 	KeySchema, ValueSchema json.RawMessage
+	KeySchemaID            *int `json:"keySchemaId"`
+	ValueSchemaID          *int `json:"valueSchemaId"`
 }
 
 // register puts a topic's schemas into the session's Schema Registry.
-func (t *caseTopic) register(r serde.SchemaRegistry) error {
+func (t *caseTopic) register(r *registry) error {
 	for _, half := range []struct {
 		subject, format string
 		text            json.RawMessage
-	}{{t.Name + "-key", t.KeyFormat, t.KeySchema}, {t.Name + "-value", t.ValueFormat, t.ValueSchema}} {
+		id              *int
+	}{{t.Name + "-key", t.KeyFormat, t.KeySchema, t.KeySchemaID}, {t.Name + "-value", t.ValueFormat, t.ValueSchema, t.ValueSchemaID}} {
 		if isNull(half.text) {
 			continue
 		}
@@ -76,6 +79,10 @@ func (t *caseTopic) register(r serde.SchemaRegistry) error {
 		var quoted string
 		if half.format == serde.Protobuf && json.Unmarshal(half.text, &quoted) == nil {
 			text = quoted
+		}
+		if half.id != nil {
+			r.put(half.subject, serde.SchemaType(half.format), text, *half.id)
+			continue
 		}
 		if _, err := r.Register(half.subject, serde.SchemaType(half.format), text); err != nil {
 			return err
@@ -165,9 +172,9 @@ func (c *Case) Run(functions function.Registry) (err error) {
 	s := NewSession(c.config(), functions)
 	s.SinglePartition = true
 	if c.NeedsSchemaRegistry {
-		s.useRegistry()
+		r := s.useRegistry()
 		for i := range c.Topics {
-			if err := c.Topics[i].register(s.Env.Schemas); err != nil {
+			if err := c.Topics[i].register(r); err != nil {
 				return err
 			}
 		}

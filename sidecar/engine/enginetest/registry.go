@@ -4,33 +4,47 @@ import "fmt"
 
 // registry is a Schema Registry in memory.
 type registry struct {
-	schemas  []registered // by id - 1
+	schemas  map[int]registered
 	subjects map[string]int
+	next     int
 }
 
 type registered struct{ kind, text string }
 
-func newRegistry() *registry { return &registry{subjects: map[string]int{}} }
+func newRegistry() *registry {
+	return &registry{schemas: map[int]registered{}, subjects: map[string]int{}}
+}
+
+// put registers a schema under an id that is given.
+func (r *registry) put(subject, kind, text string, id int) {
+	r.schemas[id] = registered{kind, text}
+	r.subjects[subject] = id
+}
 
 // Register gives a schema an id, the same to the same schema.
 func (r *registry) Register(subject, kind, text string) (int, error) {
-	for i, s := range r.schemas {
-		if s == (registered{kind, text}) {
-			r.subjects[subject] = i + 1
-			return i + 1, nil
+	want := registered{kind, text}
+	if id := r.subjects[subject]; id != 0 && r.schemas[id] == want {
+		return id, nil
+	}
+	for id := 1; id <= r.next; id++ {
+		if r.schemas[id] == want {
+			r.subjects[subject] = id
+			return id, nil
 		}
 	}
-	r.schemas = append(r.schemas, registered{kind, text})
-	r.subjects[subject] = len(r.schemas)
-	return len(r.schemas), nil
+	for r.next++; r.schemas[r.next] != (registered{}); r.next++ {
+	}
+	r.put(subject, kind, text, r.next)
+	return r.next, nil
 }
 
 // ByID gives the schema of an id.
 func (r *registry) ByID(id int) (kind, text string, references map[string]string, err error) {
-	if id < 1 || id > len(r.schemas) {
+	s, ok := r.schemas[id]
+	if !ok {
 		return "", "", nil, fmt.Errorf("no schema has the id %d", id)
 	}
-	s := r.schemas[id-1]
 	return s.kind, s.text, nil, nil
 }
 

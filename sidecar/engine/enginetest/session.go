@@ -55,9 +55,11 @@ func (s *Session) newDriver() {
 }
 
 // useRegistry gives a new session a Schema Registry.
-func (s *Session) useRegistry() {
-	s.Env.Schemas = newRegistry()
+func (s *Session) useRegistry() *registry {
+	r := newRegistry()
+	s.Env.Schemas = r
 	s.newDriver()
+	return r
 }
 
 func (s *Session) serdeOptions(topic string, isKey bool) serde.Options {
