@@ -43,7 +43,7 @@ func (p *planner) keyAlike(join string, l, r *side, leftKey, rightKey plan.Expr)
 		if it.stays && same(it.s) && !forced {
 			continue
 		}
-		if it.s.rel.window != "" && !forced {
+		if it.s.rel.window != "" && !(forced && it.stays) {
 			p.later(windowedRepartition(it.s.on.Position()))
 		}
 		p.rekeySide(it.s, it.key, format)

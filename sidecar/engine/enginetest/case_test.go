@@ -35,7 +35,7 @@ func sharedPath(t *testing.T, name string) string {
 const passing = 1243
 
 // passingRegistry is the same of the cases that need a Schema Registry.
-const passingRegistry = 368
+const passingRegistry = 383
 
 // TestQueryCases runs ksqlDB's query cases whose formats the engine has. CASES
 // chooses by a part of the id; VERBOSE=1 shows every failure.

@@ -47,7 +47,7 @@ func encode(raw json.RawMessage, f plan.Format, cols []schema.Column, o serde.Op
 // encodeByEngine goes through the engine's own serdes: JSON to columns, columns
 // to bytes.
 func encodeByEngine(raw json.RawMessage, f plan.Format, cols []schema.Column, o serde.Options) ([]byte, error) {
-	dec, err := serde.NewDecoder(plan.Format{Name: serde.JSON, Unwrapped: f.Unwrapped}, cols, serde.Options{IsKey: o.IsKey})
+	dec, err := serde.NewDecoder(plan.Format{Name: serde.JSON, Unwrapped: f.Unwrapped}, cols, serde.Options{IsKey: o.IsKey && f.Name != serde.Protobuf})
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func decodeByEngine(data []byte, f plan.Format, cols []schema.Column, o serde.Op
 	if present, err := dec.Decode(data, row); err != nil || !present {
 		return nil, err
 	}
-	enc, err := serde.NewEncoder(plan.Format{Name: serde.JSON, Unwrapped: f.Unwrapped}, cols, serde.Options{IsKey: o.IsKey})
+	enc, err := serde.NewEncoder(plan.Format{Name: serde.JSON, Unwrapped: f.Unwrapped}, cols, serde.Options{IsKey: o.IsKey && f.Name != serde.Protobuf})
 	if err != nil {
 		return nil, err
 	}
