@@ -194,7 +194,13 @@ func (e *Engine) answer(ctx context.Context, s *session, stmt ast.Statement) (En
 		}
 		return e.assertTopic(ctx, s, st)
 	case *ast.AssertSchema:
-		return nil, newError(CodeNoSchemaRegistry, "KSQL is not configured to use a schema registry. To enable it, please set ksql.schema.registry.url")
+		if e.cfg.Schemas == nil {
+			return nil, newError(CodeNoSchemaRegistry, "KSQL is not configured to use a schema registry. To enable it, please set ksql.schema.registry.url")
+		}
+		if s.dryRun {
+			return nil, nil
+		}
+		return e.assertSchema(ctx, st)
 	case *ast.CreateConnector, *ast.DropConnector:
 		return nil, noConnect(stmt)
 	}

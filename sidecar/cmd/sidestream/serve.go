@@ -12,6 +12,8 @@ import (
 
 	"github.com/sidestream/sidestream/sidecar/engine"
 	"github.com/sidestream/sidestream/sidecar/engine/rest"
+	"github.com/sidestream/sidestream/sidecar/engine/serde"
+	"github.com/sidestream/sidestream/sidecar/registry"
 )
 
 func serveCommand() *cobra.Command {
@@ -49,6 +51,10 @@ be killed at any time.`,
 		if len(at) == 0 {
 			return errors.New("--bootstrap: give the address of a Kafka broker")
 		}
+		schemas, err := schemaRegistry(props)
+		if err != nil {
+			return fmt.Errorf("--property: %w", err)
+		}
 		began := time.Now()
 		ln, err := listenOn(*listen)
 		if err != nil {
@@ -58,7 +64,7 @@ be killed at any time.`,
 		defer cancel()
 		e, err := engine.New(ctx, engine.Config{
 			Brokers: at, ServiceID: *service, StateDir: *state, Address: ln.Addr().String(),
-			CommitInterval: *commit, MaxPushQueries: *pushes, Properties: props, Logger: log,
+			CommitInterval: *commit, MaxPushQueries: *pushes, Properties: props, Schemas: schemas, Logger: log,
 		})
 		if err != nil {
 			ln.Close()
@@ -70,6 +76,15 @@ be killed at any time.`,
 		return errors.Join(err, e.Close(), e.Err())
 	}
 	return cmd
+}
+
+// schemaRegistry is a client of the registry that the properties name; nil without.
+func schemaRegistry(props map[string]string) (serde.SchemaRegistry, error) {
+	urls := props["ksql.schema.registry.url"]
+	if urls == "" {
+		return nil, nil
+	}
+	return registry.NewClient(urls, props["ksql.schema.registry.basic.auth.user.info"])
 }
 
 // listenOn listens, or says that somebody else does.
