@@ -13,9 +13,6 @@ import (
 // infer fills the half of the columns that the statement leaves out and that the
 // Schema Registry describes.
 func infer(env *Env, s *ast.CreateSource, props *properties, columns *schema.Schema) error {
-	if env.Schemas == nil {
-		return nil
-	}
 	declaredKey, declaredValue := false, false
 	for _, e := range s.Elements {
 		switch e.Role {
@@ -24,6 +21,9 @@ func infer(env *Env, s *ast.CreateSource, props *properties, columns *schema.Sch
 		case ast.ValueColumn:
 			declaredValue = true
 		}
+	}
+	if err := checkSchemaIDs(s, props, declaredKey, declaredValue); err != nil || env.Schemas == nil {
+		return err
 	}
 	if !declaredKey {
 		f := pickFormat(props.KeyFormat, props.keyOptions, plan.Format{}, env.Config[configKeyFormat])
@@ -73,4 +73,30 @@ func registered(env *Env, s *ast.CreateSource, f plan.Format, subject string, is
 		return nil, diagnostic.At(s.Name.Pos, "Unable to verify if the schema for topic %s is compatible with ksqlDB.\nReason: %v", subject, err)
 	}
 	return cols, nil
+}
+
+// checkSchemaIDs refuses the id of a schema beside a format without schemas, or
+// beside columns that the statement spells out.
+func checkSchemaIDs(s *ast.CreateSource, props *properties, declaredKey, declaredValue bool) error {
+	for _, half := range []struct {
+		word, format string
+		options      map[string]string
+		declared     bool
+	}{{"KEY", props.KeyFormat, props.keyOptions, declaredKey}, {"VALUE", props.ValueFormat, props.valueOptions, declaredValue}} {
+		if half.options["schemaId"] == "" {
+			continue
+		}
+		var err *diagnostic.Error
+		switch {
+		case half.format != "" && serde.SchemaType(half.format) == "":
+			err = diagnostic.At(s.Name.Pos, "%[1]s_FORMAT should support schema inference when %[1]s_SCHEMA_ID is provided. Current format is %[2]s.", half.word, half.format)
+		case half.declared:
+			err = diagnostic.At(s.Name.Pos, "Table elements and %s_SCHEMA_ID cannot both exist for create statement.", half.word)
+		default:
+			continue
+		}
+		err.Kind = diagnostic.General
+		return err
+	}
+	return nil
 }

@@ -234,7 +234,7 @@ func pickFormat(named string, options map[string]string, inherited plan.Format, 
 	case named != "":
 	case inherited.Name != "":
 		out.Name = inherited.Name
-		out.Props = inherited.Props
+		out.Props = inheritable(inherited.Props)
 	default:
 		out.Name = strings.ToUpper(configured)
 	}
@@ -247,6 +247,21 @@ func pickFormat(named string, options map[string]string, inherited plan.Format, 
 			merged[k] = v
 		}
 		out.Props = merged
+	}
+	return out
+}
+
+// inheritable are the options of a source's format that hold for what is made
+// from it: the name and the id of a schema are its topic's alone.
+func inheritable(props map[string]string) map[string]string {
+	var out map[string]string
+	for k, v := range props {
+		if k != "schemaId" && k != "fullSchemaName" {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[k] = v
+		}
 	}
 	return out
 }
