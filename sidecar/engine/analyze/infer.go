@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/sidestream/sidestream/sidecar/engine/ast"
+	"github.com/sidestream/sidestream/sidecar/engine/catalog"
 	"github.com/sidestream/sidestream/sidecar/engine/diagnostic"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
 	"github.com/sidestream/sidestream/sidecar/engine/schema"
@@ -97,6 +98,39 @@ func checkSchemaIDs(s *ast.CreateSource, props *properties, declaredKey, declare
 		}
 		err.Kind = diagnostic.General
 		return err
+	}
+	return nil
+}
+
+// checkRegistered checks the columns of a query's sink against the schemas that
+// its formats name by id: they must be the schema's first columns.
+func checkRegistered(env *Env, pos ast.Pos, to *catalog.Source) error {
+	for _, half := range []struct {
+		word string
+		f    plan.Format
+		cols []schema.Column
+	}{{"key", to.KeyFormat, to.Schema.Key}, {"value", to.ValueFormat, to.Schema.Value}} {
+		id, err := strconv.Atoi(half.f.Props["schemaId"])
+		if err != nil || env.Schemas == nil {
+			continue
+		}
+		_, text, references, err := env.Schemas.ByID(id)
+		if err != nil {
+			return diagnostic.At(pos, "The schema %d could not be read from the Schema Registry: %v", id, err)
+		}
+		f := half.f
+		cols, err := serde.Infer(f, text, references, half.word == "key", true)
+		if err != nil {
+			return diagnostic.At(pos, "The schema %d can't be read: %v", id, err)
+		}
+		whole := f.Name != serde.Protobuf && (half.word == "key" || f.Unwrapped)
+		for i, c := range half.cols {
+			if i < len(cols) && c.Type.Equal(cols[i].Type) && (whole || c.Name == cols[i].Name) {
+				continue
+			}
+			want, got := schema.Schema{Value: cols}, schema.Schema{Value: half.cols[i:]}
+			return diagnostic.At(pos, "The following %s columns are changed, missing or reordered: [%s]. Schema from schema registry is [%s]", half.word, got.String(), want.String())
+		}
 	}
 	return nil
 }

@@ -161,6 +161,9 @@ func (p *planner) sinkSource(s *ast.CreateAs, props *properties, r *relation, qu
 	if out.KeyFormat, out.ValueFormat, err = props.formats(p.env, &out.Schema, like); err != nil {
 		return nil, err
 	}
+	if err = checkRegistered(p.env, s.Name.Pos, out); err != nil {
+		return nil, err
+	}
 	out.Timestamp, err = props.timestamp(&out.Schema)
 	if err == nil && p.env.Topics != nil {
 		if n, ok := p.env.Topics(out.Topic); ok && n != out.Partitions {

@@ -203,6 +203,10 @@ func checkNames(s *ast.CreateSource, columns *schema.Schema) error {
 func checkDeclared(s *ast.CreateSource, src *catalog.Source, props *properties) error {
 	switch {
 	case len(src.Schema.Key)+len(src.Schema.Value) == 0:
+		if serde.SchemaType(src.ValueFormat.Name) != "" {
+			return diagnostic.At(s.Name.Pos, "Schema for message values on topic '%[1]s' does not exist in the Schema Registry.\nSubject: %[1]s-value\n"+
+				"Either the topic is another one, or nothing was registered for it yet: give the columns, or register a schema.", src.Topic)
+		}
 		return diagnostic.At(s.Name.Pos, "No columns supplied.")
 	case s.Table && len(src.Schema.Key) == 0:
 		return diagnostic.At(s.Name.Pos, "Tables require a PRIMARY KEY. Please define the PRIMARY KEY.")

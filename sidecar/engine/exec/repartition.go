@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
+	"github.com/sidestream/sidestream/sidecar/engine/serde"
 )
 
 // Repartition topics of plain rows hold keys and values as sinks do. Those of
@@ -13,7 +14,7 @@ import (
 
 // repartitionWrite builds the end that writes.
 func (b *builder) repartitionWrite(n *plan.Repartition) error {
-	w, err := b.writer(&n.Output, n.Topic, n.KeyFormat, n.ValueFormat)
+	w, err := b.writer(&n.Output, n.Topic, serde.WithoutSchema(n.KeyFormat), serde.WithoutSchema(n.ValueFormat))
 	if err != nil {
 		return err
 	}

@@ -178,3 +178,16 @@ func Schema(f plan.Format, cols []schema.Column, o Options) (string, error) {
 	}
 	return "", fmt.Errorf("the %s format has no schema", f.Name)
 }
+
+// WithoutSchema is a format that isn't bound to a registered schema: what a
+// query's own topics hold has the shape of its step, not of its source.
+func WithoutSchema(f plan.Format) plan.Format {
+	props := map[string]string{}
+	for k, v := range f.Props {
+		if k != "schemaId" && k != "fullSchemaName" {
+			props[k] = v
+		}
+	}
+	f.Props = props
+	return f
+}
