@@ -264,7 +264,7 @@ func (b *Broker) Close() error {
 // closeCluster closes a cluster, and with clean marks the directory as closed
 // in order if it was.
 func (b *Broker) closeCluster(c *kfake.Cluster, clean bool) error {
-	b.log.failed()
+	_ = b.log.failed()
 	c.Close()
 	if err := b.log.failed(); err != nil { // kfake only logs what it couldn't write
 		return fmt.Errorf("broker: data directory %s wasn't closed in order (the next start recovers it): %w", b.cfg.Dir, err)

@@ -47,6 +47,7 @@ func (c *Client) Inserts(ctx context.Context, target string, properties map[stri
 	// its own; it ends with cancel, which Close calls.
 	go func() {
 		defer close(s.started)
+		//nolint:bodyclose // Close closes it
 		s.resp, s.err = c.send(ctx, c.h2c, http.MethodPost, "/inserts-stream", mediaDelimited, pr, mediaDelimited)
 		if s.err != nil {
 			pr.CloseWithError(s.err) // a blocked Send gets the reason
@@ -156,7 +157,7 @@ func (c *Client) InsertAll(ctx context.Context, target string, rows iter.Seq[any
 	for _, err := range s.Acks() {
 		if err != nil {
 			s.request.CloseWithError(err) // the sender must not wait for a reader that left
-			<-sent
+			_ = <-sent
 			return acked, err
 		}
 		acked++

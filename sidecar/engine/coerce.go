@@ -198,7 +198,7 @@ func convertArray(v jsontext.Value, t types.Type) (types.Value, bool) {
 		return types.Value{}, false
 	}
 	dec := jsontext.NewDecoder(strings.NewReader(string(v)), jsontext.AllowDuplicateNames(true))
-	dec.ReadToken() // '[', as Kind says
+	_, _ = dec.ReadToken() // '[', as Kind says
 	items := []types.Value{}
 	for dec.PeekKind() != ']' {
 		raw, err := dec.ReadValue()
@@ -219,7 +219,7 @@ func convertObject(v jsontext.Value, t types.Type) (types.Value, bool) {
 		return types.Value{}, false
 	}
 	dec := jsontext.NewDecoder(strings.NewReader(string(v)), jsontext.AllowDuplicateNames(true))
-	dec.ReadToken() // '{', as Kind says
+	_, _ = dec.ReadToken() // '{', as Kind says
 	entries := []types.Entry{}
 	fields := make([]types.Value, len(t.Fields))
 	for dec.PeekKind() == '"' {

@@ -106,7 +106,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, log: cfg.Logger, functions: function.Configured(cfg.Properties), world: newWorld(), started: time.Now(),
 		statuses: map[string]CommandStatus{}, advanced: make(chan struct{}), push: map[string]*Rows{}, stop: make(chan struct{})}
 	if err := e.start(ctx); err != nil {
-		e.shut()
+		_ = e.shut()
 		return nil, err
 	}
 	go e.watchOwner()

@@ -70,7 +70,7 @@ Columns:
 		} else {
 			err = l.topic(cmd.Context(), in, list(*brokers))
 		}
-		l.bar.Finish()
+		_ = l.bar.Finish()
 		if err != nil {
 			return fmt.Errorf("%s: %w", args[1], err)
 		}
@@ -105,7 +105,7 @@ func (l *loader) bad(e feed.RowError) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failed = append(l.failed, e)
-	l.bar.Clear()
+	_ = l.bar.Clear()
 	fmt.Fprintln(l.cmd.ErrOrStderr(), e.Error())
 }
 

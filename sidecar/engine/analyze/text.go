@@ -11,14 +11,6 @@ import (
 // it. Two expressions are the same when their texts are.
 func exprText(e ast.Expr) string { return expression.Text(e, nil) }
 
-func exprTexts(list []ast.Expr) string {
-	parts := make([]string, len(list))
-	for i, e := range list {
-		parts[i] = exprText(e)
-	}
-	return strings.Join(parts, ", ")
-}
-
 // plainName quotes a name where the parser would read it differently.
 func plainName(name string) string {
 	for i, r := range name {

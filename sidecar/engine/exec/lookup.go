@@ -21,7 +21,6 @@ type Lookup struct {
 	steps   []lookupStep
 	key     []types.Value
 	low     []byte
-	high    []byte
 }
 
 // lookupStep is a Filter (pred) or a Project (cols).

@@ -64,7 +64,6 @@ type bench struct {
 	query  *driver.Query
 	read   int
 	out    strings.Builder
-	steps  map[string]plan.Node
 }
 
 func (b *bench) plan(t *testing.T, d *datadriven.TestData) string {

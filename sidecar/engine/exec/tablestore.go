@@ -41,12 +41,6 @@ func (t *tableStore) keyBytes(key []types.Value, w Window) []byte {
 	return t.key
 }
 
-// has tells whether the table has the key.
-func (t *tableStore) has(key []types.Value, w Window) bool {
-	_, ok := t.store.Get(t.keyBytes(key, w))
-	return ok
-}
-
 // get finds a row; nil without one. It is valid until the next get.
 func (t *tableStore) get(key []types.Value, w Window) (*Row, error) {
 	data, ok := t.store.Get(t.keyBytes(key, w))

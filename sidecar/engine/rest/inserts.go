@@ -41,11 +41,11 @@ func (a *acks) write(b []byte) {
 		if a.written == 0 {
 			sep = '['
 		}
-		a.out.WriteByte(sep)
+		_ = a.out.WriteByte(sep)
 	}
-	a.out.Write(b)
+	_, _ = a.out.Write(b)
 	if !a.asArray {
-		a.out.WriteByte('\n')
+		_ = a.out.WriteByte('\n')
 	}
 	a.written++
 }
@@ -73,7 +73,7 @@ func (a *acks) finished(seq int64, err error) {
 		a.next++
 	}
 	if len(a.done) == 0 {
-		a.flush()
+		_ = a.flush()
 	}
 	if a.next == a.total {
 		close(a.sent)
@@ -91,11 +91,11 @@ func (a *acks) end(total int64) {
 	}
 	if a.asArray {
 		if a.written == 0 {
-			a.out.WriteByte('[')
+			_ = a.out.WriteByte('[')
 		}
-		a.out.WriteByte(']')
+		_ = a.out.WriteByte(']')
 	}
-	a.flush()
+	_ = a.flush()
 }
 
 // insertsStream is POST /inserts-stream: the target, then a row a line, and an

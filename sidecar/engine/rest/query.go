@@ -102,9 +102,9 @@ func (o *rowWriter) end(end engine.End) error {
 	case mediaV1:
 		switch end {
 		case engine.LimitReached:
-			o.write(append(o.buf[:0], ",\n{\"finalMessage\":\"Limit Reached\"}"...))
+			_ = o.write(append(o.buf[:0], ",\n{\"finalMessage\":\"Limit Reached\"}"...))
 		case engine.Completed:
-			o.write(append(o.buf[:0], ",\n{\"finalMessage\":\"Query Completed\"}"...))
+			_ = o.write(append(o.buf[:0], ",\n{\"finalMessage\":\"Query Completed\"}"...))
 		}
 		return o.write(append(o.buf[:0], ']'))
 	case mediaJSON:

@@ -341,14 +341,6 @@ func (p *producer) flush(ctx context.Context) error {
 	return p.arrived()
 }
 
-// abort ends the transaction without effect, if there is one.
-func (p *producer) abort(ctx context.Context) error {
-	if err := p.arrived(); err != nil || !p.open || p.txnID == "" {
-		return err
-	}
-	return p.end(ctx, false)
-}
-
 func (p *producer) end(ctx context.Context, commit bool) error {
 	err := retry(ctx, func() error {
 		req := kmsg.NewPtrEndTxnRequest()

@@ -67,7 +67,7 @@ func (e *avroEncoder) Encode(dst []byte, row []types.Value) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := types.Value{}
+	var v types.Value
 	if e.bare {
 		v = row[0]
 	} else {

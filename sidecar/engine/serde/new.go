@@ -165,13 +165,3 @@ func unwrapped(f plan.Format, cols []schema.Column, o Options) bool {
 
 // used tells whether a column is asked for.
 func (o Options) used(i int) bool { return o.Used == nil || o.Used[i] }
-
-// isBlank tells whether nothing but NULLs is in a row.
-func isBlank(row []types.Value) bool {
-	for _, v := range row {
-		if !v.IsNull() {
-			return false
-		}
-	}
-	return true
-}

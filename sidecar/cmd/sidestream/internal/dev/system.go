@@ -69,7 +69,7 @@ func New(ctx context.Context, cfg *Config, opts Options) (*System, error) {
 		return nil, err
 	}
 	if err := s.build(ctx); err != nil {
-		s.lock.Unlock()
+		_ = s.lock.Unlock()
 		return nil, err
 	}
 	s.plan()
@@ -398,5 +398,5 @@ func (s *System) Stop() {
 		}
 		wg.Wait()
 	}
-	s.lock.Unlock()
+	_ = s.lock.Unlock()
 }

@@ -107,7 +107,7 @@ func Read(in io.Reader, kind Kind, take func(Row) error, bad func(RowError)) err
 
 func firstByte(r *bufio.Reader) (byte, error) {
 	if bom, _ := r.Peek(3); bytes.Equal(bom, []byte("\xef\xbb\xbf")) {
-		r.Discard(3)
+		_, _ = r.Discard(3)
 	}
 	for n := 1; ; n++ {
 		b, err := r.Peek(n)
