@@ -60,7 +60,12 @@ type caseTopic struct {
 	KeySchema, ValueSchema json.RawMessage
 	KeySchemaID            *int `json:"keySchemaId"`
 	ValueSchemaID          *int `json:"valueSchemaId"`
+
+	KeySchemaReferences, ValueSchemaReferences []caseReference
 }
+
+// caseReference is a schema that another one imports.
+type caseReference struct{ Name, Schema string }
 
 // register puts a topic's schemas into the session's Schema Registry.
 func (t *caseTopic) register(r *registry) error {
@@ -68,7 +73,9 @@ func (t *caseTopic) register(r *registry) error {
 		subject, format string
 		text            json.RawMessage
 		id              *int
-	}{{t.Name + "-key", t.KeyFormat, t.KeySchema, t.KeySchemaID}, {t.Name + "-value", t.ValueFormat, t.ValueSchema, t.ValueSchemaID}} {
+		references      []caseReference
+	}{{t.Name + "-key", t.KeyFormat, t.KeySchema, t.KeySchemaID, t.KeySchemaReferences},
+		{t.Name + "-value", t.ValueFormat, t.ValueSchema, t.ValueSchemaID, t.ValueSchemaReferences}} {
 		if isNull(half.text) {
 			continue
 		}
@@ -80,12 +87,21 @@ func (t *caseTopic) register(r *registry) error {
 		if half.format == serde.Protobuf && json.Unmarshal(half.text, &quoted) == nil {
 			text = quoted
 		}
+		var id int
 		if half.id != nil {
-			r.put(half.subject, serde.SchemaType(half.format), text, *half.id)
-			continue
+			id = *half.id
+			r.put(half.subject, serde.SchemaType(half.format), text, id)
+		} else {
+			var err error
+			if id, err = r.Register(half.subject, serde.SchemaType(half.format), text); err != nil {
+				return err
+			}
 		}
-		if _, err := r.Register(half.subject, serde.SchemaType(half.format), text); err != nil {
-			return err
+		for _, ref := range half.references {
+			if r.references[id] == nil {
+				r.references[id] = map[string]string{}
+			}
+			r.references[id][ref.Name] = ref.Schema
 		}
 	}
 	return nil
@@ -417,8 +433,7 @@ func (e *Exception) check(err error, last string) error {
 		return fmt.Errorf("expected the mistake %q, got none", e.Message)
 	}
 	if !strings.Contains(err.Error(), e.Message) {
-		var d *diagnostic.Error
-		d = diagnostic.All(err)[0]
+		d := diagnostic.All(err)[0]
 		if d.Statement != "" {
 			last = d.Statement
 		}

@@ -7,12 +7,14 @@ type registry struct {
 	schemas  map[int]registered
 	subjects map[string]int
 	next     int
+	// references of the schemas that have some: texts by name.
+	references map[int]map[string]string
 }
 
 type registered struct{ kind, text string }
 
 func newRegistry() *registry {
-	return &registry{schemas: map[int]registered{}, subjects: map[string]int{}}
+	return &registry{schemas: map[int]registered{}, subjects: map[string]int{}, references: map[int]map[string]string{}}
 }
 
 // put registers a schema under an id that is given.
@@ -45,7 +47,7 @@ func (r *registry) ByID(id int) (kind, text string, references map[string]string
 	if !ok {
 		return "", "", nil, fmt.Errorf("no schema has the id %d", id)
 	}
-	return s.kind, s.text, nil, nil
+	return s.kind, s.text, r.references[id], nil
 }
 
 // Latest gives the schema last registered under a subject.
