@@ -53,6 +53,7 @@ type process struct {
 	args []string
 	env  []string
 	url  string // answers 200 when it is ready; "" for a broker
+	dir  string // where it runs; the repository's folder when ""
 
 	mu  sync.Mutex
 	cmd *exec.Cmd
@@ -150,10 +151,7 @@ func (s *stack) startKafka() {
 		s.kafka = freeAddr(s.t)
 		s.add(&process{name: "broker", args: []string{filepath.Join(bin, "sidestream"), "broker", "--listen", s.kafka, "--data-dir", filepath.Join(s.dir, "broker")}})
 	}
-	var err error
-	s.client, err = kgo.NewClient(kgo.SeedBrokers(s.kafka))
-	require.NoError(s.t, err)
-	s.admin = kadm.NewClient(s.client)
+	s.connect()
 	s.eventually(30*time.Second, "the broker answers", func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -162,6 +160,13 @@ func (s *stack) startKafka() {
 	if os.Getenv("TEST_KAFKA") != "" {
 		s.empty()
 	}
+}
+
+func (s *stack) connect() {
+	var err error
+	s.client, err = kgo.NewClient(kgo.SeedBrokers(s.kafka))
+	require.NoError(s.t, err)
+	s.admin = kadm.NewClient(s.client)
 }
 
 // empty deletes every topic and group of a shared Kafka.
@@ -222,6 +227,9 @@ func (s *stack) run(name string) {
 	defer log.Close()
 	cmd := exec.Command(p.args[0], p.args[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = root, append(os.Environ(), p.env...), log, log
+	if p.dir != "" {
+		cmd.Dir = p.dir
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(s.t, cmd.Start())
 	end := make(chan struct{})
