@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // afterMarker is called after each marker that recovery wrote. Tests kill the
@@ -25,7 +26,8 @@ type openTxn struct {
 	partition int32
 }
 
-// recover aborts every transaction that was open when the last process died.
+// recover ends every transaction that was open when the last process died: the
+// one whose commit had begun (see journal) is committed, the others are aborted.
 //
 // kfake treats them as aborted in memory but writes no marker; a reader, and the
 // next replay, would take their records for a part of the producer's next
@@ -43,7 +45,7 @@ func (b *Broker) recover(ctx context.Context) error {
 	if err != nil {
 		return fail(err)
 	}
-	open, err := abortOpen(ctx, cluster)
+	open, err := endOpen(ctx, cluster, readIntent(b.cfg.Dir))
 	if err != nil {
 		cluster.Close()
 		return fail(err)
@@ -51,14 +53,15 @@ func (b *Broker) recover(ctx context.Context) error {
 	if err := b.closeCluster(cluster, false); err != nil {
 		return err
 	}
-	b.cfg.Log.Info("broker: recovered after an unclean stop", "dir", b.cfg.Dir, "aborted", open,
+	b.cfg.Log.Info("broker: recovered after an unclean stop", "dir", b.cfg.Dir, "ended", open,
 		"took", time.Since(begin).Round(time.Millisecond).String())
 	return nil
 }
 
-// abortOpen aborts what is open and tells on how many partitions it was.
-func abortOpen(ctx context.Context, cluster *kfake.Cluster) (int, error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+// endOpen ends what is open and tells on how many partitions it was: a commit
+// that had begun is finished, everything else is aborted.
+func endOpen(ctx context.Context, cluster *kfake.Cluster, begun *commitIntent) (int, error) {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.MaxVersions(namedTopics()))
 	if err != nil {
 		return 0, err
 	}
@@ -88,9 +91,15 @@ func abortOpen(ctx context.Context, cluster *kfake.Cluster) (int, error) {
 			open = append(open, found...)
 		}
 	}
+	if begun != nil {
+		if err := begun.finishOffsets(ctx, cl); err != nil {
+			return 0, fmt.Errorf("finishing a commit: %w", err)
+		}
+	}
 	for _, txn := range open {
-		if err := abort(ctx, cl, txn); err != nil {
-			return 0, fmt.Errorf("aborting a transaction on %s/%d: %w", txn.topic, txn.partition, err)
+		commit := begun != nil && txn.producer == begun.Producer && txn.epoch == begun.Epoch
+		if err := end(ctx, cl, txn, commit); err != nil {
+			return 0, fmt.Errorf("ending a transaction on %s/%d: %w", txn.topic, txn.partition, err)
 		}
 		afterMarker()
 	}
@@ -162,11 +171,18 @@ func fetch(ctx context.Context, cl *kgo.Client, t kadm.TopicDetail, p kadm.Parti
 	return part.RecordBatches, kerr.ErrorForCode(part.ErrorCode)
 }
 
-// abort writes an ABORT marker.
-func abort(ctx context.Context, cl *kgo.Client, txn openTxn) error {
+// namedTopics has OffsetCommit name topics: from version 10 on it has ids.
+func namedTopics() *kversion.Versions {
+	v := kversion.Stable()
+	v.SetMaxKeyVersion(int16(kmsg.OffsetCommit), 8)
+	return v
+}
+
+// end writes a COMMIT or an ABORT marker.
+func end(ctx context.Context, cl *kgo.Client, txn openTxn, commit bool) error {
 	req := kmsg.NewPtrWriteTxnMarkersRequest()
 	m := kmsg.NewWriteTxnMarkersRequestMarker()
-	m.ProducerID, m.ProducerEpoch = txn.producer, txn.epoch
+	m.ProducerID, m.ProducerEpoch, m.Committed = txn.producer, txn.epoch, commit
 	mt := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
 	mt.Topic, mt.Partitions = txn.topic, []int32{txn.partition}
 	m.Topics = append(m.Topics, mt)
