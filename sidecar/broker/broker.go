@@ -92,7 +92,6 @@ type Config struct {
 type Broker struct {
 	cfg     Config
 	cluster *kfake.Cluster
-	journal *journal
 	lock    *flock.Flock
 	log     *clusterLog
 	addr    string
@@ -201,15 +200,11 @@ func (b *Broker) open(ctx context.Context) error {
 	if err := syncDir(b.cfg.Dir); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	if b.journal, err = openJournal(b.cfg.Dir, func(err error) { b.cfg.Log.Error(err.Error()) }); err != nil {
-		return errors.Join(err, ln.Close())
-	}
 	cluster, err := b.newCluster(kfake.ListenFn(func(_, _ string) (net.Listener, error) { return ln, nil }))
 	if err != nil {
 		return errors.Join(fmt.Errorf("broker: data directory %s: %w", b.cfg.Dir, err), ln.Close())
 	}
 	fence(cluster)
-	b.journal.watch(cluster)
 	b.cluster = cluster
 	return nil
 }
@@ -261,7 +256,7 @@ func (b *Broker) Close() error {
 	b.close.Do(func() {
 		close(b.stop)
 		b.cleaner.Wait()
-		b.err = errors.Join(b.closeCluster(b.cluster, true), b.journal.file.Close(), b.lock.Unlock())
+		b.err = errors.Join(b.closeCluster(b.cluster, true), b.lock.Unlock())
 	})
 	return b.err
 }

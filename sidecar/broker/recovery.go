@@ -11,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // afterMarker is called after each marker that recovery wrote. Tests kill the
@@ -26,8 +25,7 @@ type openTxn struct {
 	partition int32
 }
 
-// recover ends every transaction that was open when the last process died: the
-// one whose commit had begun (see journal) is committed, the others are aborted.
+// recover aborts every transaction that was open when the last process died.
 //
 // kfake treats them as aborted in memory but writes no marker; a reader, and the
 // next replay, would take their records for a part of the producer's next
@@ -45,7 +43,7 @@ func (b *Broker) recover(ctx context.Context) error {
 	if err != nil {
 		return fail(err)
 	}
-	open, err := endOpen(ctx, cluster, readIntent(b.cfg.Dir))
+	open, err := abortOpen(ctx, cluster)
 	if err != nil {
 		cluster.Close()
 		return fail(err)
@@ -53,15 +51,14 @@ func (b *Broker) recover(ctx context.Context) error {
 	if err := b.closeCluster(cluster, false); err != nil {
 		return err
 	}
-	b.cfg.Log.Info("broker: recovered after an unclean stop", "dir", b.cfg.Dir, "ended", open,
+	b.cfg.Log.Info("broker: recovered after an unclean stop", "dir", b.cfg.Dir, "aborted", open,
 		"took", time.Since(begin).Round(time.Millisecond).String())
 	return nil
 }
 
-// endOpen ends what is open and tells on how many partitions it was: a commit
-// that had begun is finished, everything else is aborted.
-func endOpen(ctx context.Context, cluster *kfake.Cluster, begun *commitIntent) (int, error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.MaxVersions(namedTopics()))
+// abortOpen aborts what is open and tells on how many partitions it was.
+func abortOpen(ctx context.Context, cluster *kfake.Cluster) (int, error) {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
 	if err != nil {
 		return 0, err
 	}
@@ -91,15 +88,9 @@ func endOpen(ctx context.Context, cluster *kfake.Cluster, begun *commitIntent) (
 			open = append(open, found...)
 		}
 	}
-	if begun != nil {
-		if err := begun.finishOffsets(ctx, cl); err != nil {
-			return 0, fmt.Errorf("finishing a commit: %w", err)
-		}
-	}
 	for _, txn := range open {
-		commit := begun != nil && txn.producer == begun.Producer && txn.epoch == begun.Epoch
-		if err := end(ctx, cl, txn, commit); err != nil {
-			return 0, fmt.Errorf("ending a transaction on %s/%d: %w", txn.topic, txn.partition, err)
+		if err := abort(ctx, cl, txn); err != nil {
+			return 0, fmt.Errorf("aborting a transaction on %s/%d: %w", txn.topic, txn.partition, err)
 		}
 		afterMarker()
 	}
@@ -171,18 +162,11 @@ func fetch(ctx context.Context, cl *kgo.Client, t kadm.TopicDetail, p kadm.Parti
 	return part.RecordBatches, kerr.ErrorForCode(part.ErrorCode)
 }
 
-// namedTopics has OffsetCommit name topics: from version 10 on it has ids.
-func namedTopics() *kversion.Versions {
-	v := kversion.Stable()
-	v.SetMaxKeyVersion(int16(kmsg.OffsetCommit), 8)
-	return v
-}
-
-// end writes a COMMIT or an ABORT marker.
-func end(ctx context.Context, cl *kgo.Client, txn openTxn, commit bool) error {
+// abort writes an ABORT marker.
+func abort(ctx context.Context, cl *kgo.Client, txn openTxn) error {
 	req := kmsg.NewPtrWriteTxnMarkersRequest()
 	m := kmsg.NewWriteTxnMarkersRequestMarker()
-	m.ProducerID, m.ProducerEpoch, m.Committed = txn.producer, txn.epoch, commit
+	m.ProducerID, m.ProducerEpoch = txn.producer, txn.epoch
 	mt := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
 	mt.Topic, mt.Partitions = txn.topic, []int32{txn.partition}
 	m.Topics = append(m.Topics, mt)
