@@ -32,9 +32,13 @@ func TestKill(t *testing.T) {
 		s.stock(p, 200)
 	}
 
-	victims := make([]string, 0, len(s.order))
+	// The embedded broker is killed only where it is asked for: kfake ends a
+	// transaction partition by partition, and a kill between two of them tears it
+	// (the package's documentation names this limit).
+	only := strings.Split(os.Getenv("CHAOS_ONLY"), ",")
+	var victims []string
 	for _, name := range s.order {
-		if only := os.Getenv("CHAOS_ONLY"); only == "" || slices.Contains(strings.Split(only, ","), name) {
+		if slices.Contains(only, name) || only[0] == "" && name != "broker" {
 			victims = append(victims, name)
 		}
 	}

@@ -62,12 +62,13 @@ func TestScenario06AggregatorGivesOneFinalState(t *testing.T) {
 	for i := range 2 {
 		s.post(newOrder(fmt.Sprint(i), 0, "UNDERPANTS", 3, "5.00"))
 	}
-	s.answer("FRAUD_CHECK", "0", "PASS", "")
-	s.answer("ORDER_DETAILS_CHECK", "0", "PASS", "")
-	s.answer("INVENTORY_CHECK", "0", "PASS", "")
-	s.answer("FRAUD_CHECK", "1", "PASS", "")
-	s.answer("ORDER_DETAILS_CHECK", "1", "FAIL", "quantity")
-	s.answer("INVENTORY_CHECK", "1", "PASS", "")
+	for i, c := range []struct{ check, id, result, reason string }{
+		{"FRAUD_CHECK", "0", "PASS", ""}, {"ORDER_DETAILS_CHECK", "0", "PASS", ""}, {"INVENTORY_CHECK", "0", "PASS", ""},
+		{"FRAUD_CHECK", "1", "PASS", ""}, {"ORDER_DETAILS_CHECK", "1", "FAIL", "quantity"}, {"INVENTORY_CHECK", "1", "PASS", ""},
+	} {
+		s.answer(c.check, c.id, c.result, c.reason)
+		s.await("order-validations", i+1) // they come by three topics
+	}
 	assert.Equal(t, "VALIDATED", s.final("0").State)
 	failed := s.final("1")
 	assert.Equal(t, "FAILED", failed.State)
