@@ -67,7 +67,7 @@ func TestEditTheFraudRuleWhileItRuns(t *testing.T) {
 	becomes("500.00", "FAIL")
 
 	// A mistake is shown where it is, and the old query goes on.
-	edit("fraud/03-limit.sql", "CASE WHEN total", "CASE WEHN total")
+	edit("fraud/03-limit.sql", "CASE WHEN total", "CSAE WHEN total")
 	s.eventually(30*time.Second, "the mistake is shown", func() error {
 		if out := s.log("dev"); !strings.Contains(out, "03-limit.sql:") || !strings.Contains(out, "^") {
 			return fmt.Errorf("dev has printed:\n%s", out)
@@ -76,7 +76,7 @@ func TestEditTheFraudRuleWhileItRuns(t *testing.T) {
 	})
 	assert.Equal(t, "FAIL", result("500.00"))
 
-	edit("fraud/03-limit.sql", "CASE WEHN total", "CASE WHEN total")
+	edit("fraud/03-limit.sql", "CSAE WHEN total", "CASE WHEN total")
 	edit("variables.yaml", "fraud_limit: 400", "fraud_limit: 3000")
 	becomes("500.00", "PASS")
 

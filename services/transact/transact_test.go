@@ -42,7 +42,7 @@ func (counter) Process(tx *transact.Tx, r transact.Record) error {
 }
 
 func logger() *slog.Logger {
-	w := io.Writer(io.Discard)
+	var w io.Writer = io.Discard
 	if os.Getenv("TRANSACT_LOG") != "" {
 		w = os.Stderr
 	}

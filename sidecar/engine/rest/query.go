@@ -225,7 +225,7 @@ func (s *Server) rows(w http.ResponseWriter, media string, rows *engine.Rows) {
 		err = out.end(end)
 	}
 	if err == nil {
-		out.flush()
+		_ = out.flush()
 	}
 }
 
@@ -250,7 +250,7 @@ func (s *Server) print(w http.ResponseWriter, r *http.Request, p *engine.Printin
 	if err != nil {
 		s.log.Info("PRINT ended early", "err", err)
 	}
-	flush()
+	_ = flush()
 }
 
 // closeQuery is POST /close-query.
