@@ -157,7 +157,7 @@ func (c *Client) InsertAll(ctx context.Context, target string, rows iter.Seq[any
 	for _, err := range s.Acks() {
 		if err != nil {
 			s.request.CloseWithError(err) // the sender must not wait for a reader that left
-			<-sent //nolint:errcheck // the reader's error is the one to tell
+			<-sent                        //nolint:errcheck // the reader's error is the one to tell
 			return acked, err
 		}
 		acked++
