@@ -22,7 +22,6 @@ import (
 
 // Limits of what a client may send.
 const (
-	maxID             = 64             // bytes
 	maxProduct        = 256            // bytes
 	maxIdempotencyKey = 255            // bytes
 	maxWait           = 60_000         // ms
@@ -35,20 +34,10 @@ const (
 // badID says what is wrong with an order id, or "". An id is a path segment
 // and an SQL literal, and must not be mistaken for another path.
 func badID(id string) string {
-	switch {
-	case id == "":
-		return "is empty"
-	case len(id) > maxID:
-		return fmt.Sprintf("is longer than %d characters", maxID)
-	case id == "events" || id == "validated" || id == "." || id == "..":
+	if id == "events" || id == "validated" {
 		return fmt.Sprintf("is %q, which means something else in a path", id)
 	}
-	for _, c := range id {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-._~:", c)) {
-			return fmt.Sprintf("has %q: only letters, digits and - . _ ~ : are allowed", c)
-		}
-	}
-	return ""
+	return order.BadID(id)
 }
 
 // parseOrder reads the body of a POST. Every member is checked, and the problem
