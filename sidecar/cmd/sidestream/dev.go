@@ -12,6 +12,7 @@ import (
 	"github.com/sidestream/sidestream/sidecar/cmd/sidestream/internal/dev"
 	"github.com/sidestream/sidestream/sidecar/cmd/sidestream/internal/shop"
 	"github.com/sidestream/sidestream/sidecar/deploy"
+	"github.com/sidestream/sidestream/sidecar/manifest"
 )
 
 func devCommand() *cobra.Command {
@@ -36,13 +37,13 @@ unless --dir is given.`,
 	services := f.String("services", "services/services.yaml", "what to run")
 	dir := f.String("dir", ".sidestream", "where data, state and logs are kept")
 	fresh := f.Bool("fresh", false, "forget what --dir holds")
-	bin := f.String("bin", "", "folder of the services' programs; without it they are built")
+	bin := f.String("bin", "", "folder of the services' Go programs; without it they are built")
 	define := f.StringArray("define", nil, "name=value of a variable of the SQL; may be repeated")
 	demo := f.Bool("demo", false, "load a shop, place orders, check the books")
 	orders := f.Int("orders", 300, "orders that the demo places")
 	seed := f.Uint64("seed", 1, "the demo's orders: the same seed makes the same ones")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := dev.Load(*services)
+		cfg, err := manifest.Load(*services)
 		if err != nil {
 			return err
 		}

@@ -4,7 +4,8 @@
 // In: services.yaml, the programs, the SQL. Out: a running system, what happens
 // in it as lines and a live table, and a clean stop.
 //
-//	config.go   services.yaml
+//	config.go   addresses of services.yaml that are taken
+//	build.go    Go programs are built, others set up
 //	process.go  a child process: started, watched, started again, stopped
 //	system.go   the order in which all of it starts and stops
 //	watch.go    edited .sql files are applied

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sidestream/sidestream/sidecar/manifest"
 )
 
 // shell is a process that runs a shell script; it is ready when its file exists.
@@ -91,36 +93,8 @@ func TestAProcessThatDoesNotComeUp(t *testing.T) {
 	require.EqualError(t, err, "it ended while it started (exit status 3):\n  the topic orders is missing")
 }
 
-func TestConfig(t *testing.T) {
-	c, err := Load("../../../../../services/services.yaml")
-	require.NoError(t, err)
-	require.Equal(t, "http://127.0.0.1:8080", c.URL("orders"))
-	require.Equal(t, "", c.URL("fraud"))
-	var names []string
-	for _, s := range c.Services {
-		names = append(names, s.Name)
-		if s.SQL != "" {
-			require.DirExists(t, c.path(s.SQL))
-		}
-	}
-	require.Equal(t, []string{"orders", "fraud", "inventory", "details"}, names)
-
-	for text, want := range map[string]string{
-		"broker: a\ntopics: b\nservices:\n  x:\n    sql: y\n":    ":4: service x: sql and sidecar belong together",
-		"broker: a\ntopics: b\nservices:\n  x:\n    http: y\n":   ":4: service x: program and http belong together",
-		"broker: a\ntopics: b\nservices:\n  x:\n    sqls: y\n":   "field sqls not found",
-		"broker: a\ntopics: b\n":                                 "no services",
-		"topics: b\nservices:\n  x: {program: a, http: 'b:1'}\n": "broker and topics are needed",
-	} {
-		path := filepath.Join(t.TempDir(), "services.yaml")
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
-		_, err := Load(path)
-		require.ErrorContains(t, err, want)
-	}
-}
-
 func TestPortsInUseAreNamedTogether(t *testing.T) {
 	a, b := hold(t), hold(t)
-	c := &Config{Broker: a, Services: []Service{{Name: "orders", Program: "x", HTTP: b}}}
-	require.EqualError(t, c.checkPorts(), "can't listen on "+a+" (broker), "+b+" (orders): stop what runs there (another `sidestream dev`?) or change services.yaml")
+	m := &manifest.Manifest{Broker: a, Services: []manifest.Service{{Name: "orders", Program: manifest.Program{Go: "x"}, HTTP: b}}}
+	require.EqualError(t, checkPorts(m), "can't listen on "+a+" (broker), "+b+" (orders): stop what runs there (another `sidestream dev`?) or change services.yaml")
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/sidestream/sidestream/sidecar/client"
 	"github.com/sidestream/sidestream/sidecar/deploy"
+	"github.com/sidestream/sidestream/sidecar/manifest"
 )
 
 // Options of New.
@@ -27,7 +27,7 @@ type Options struct {
 	Dir string
 	// Fresh forgets what Dir holds.
 	Fresh bool
-	// Bin is the folder of the services' programs; "": they are built first.
+	// Bin is the folder of the services' Go programs; "": they are built first.
 	Bin string
 	// Self is this program, which is the broker and the sidecars too.
 	Self string
@@ -38,7 +38,7 @@ type Options struct {
 
 // System is everything that runs.
 type System struct {
-	cfg    *Config
+	cfg    *manifest.Manifest
 	opts   Options
 	screen *Screen
 	lock   *flock.Flock
@@ -52,7 +52,7 @@ type System struct {
 
 // New prepares a system: the directory is locked, every address is free and the
 // SQL can be read, or the error says why not. Nothing runs yet.
-func New(ctx context.Context, cfg *Config, opts Options) (*System, error) {
+func New(ctx context.Context, cfg *manifest.Manifest, opts Options) (*System, error) {
 	s := &System{cfg: cfg, opts: opts, screen: opts.Screen, observer: newObserver()}
 	for _, svc := range cfg.Services {
 		if svc.SQL == "" {
@@ -62,7 +62,7 @@ func New(ctx context.Context, cfg *Config, opts Options) (*System, error) {
 			return nil, err
 		}
 	}
-	if err := cfg.checkPorts(); err != nil {
+	if err := checkPorts(cfg); err != nil {
 		return nil, err
 	}
 	if err := s.openDir(); err != nil {
@@ -108,43 +108,6 @@ func (s *System) openDir() error {
 	return nil
 }
 
-// build makes the services' programs where no folder has them.
-func (s *System) build(ctx context.Context) error {
-	if s.opts.Bin != "" {
-		abs, err := filepath.Abs(s.opts.Bin)
-		if err != nil {
-			return err
-		}
-		s.opts.Bin = abs
-		for _, svc := range s.cfg.Services {
-			if svc.Program == "" {
-				continue
-			}
-			if _, err := os.Stat(filepath.Join(abs, filepath.Base(svc.Program))); err != nil {
-				return fmt.Errorf("%w; `make build` makes it, and so does sidestream dev without --bin", err)
-			}
-		}
-		return nil
-	}
-	s.opts.Bin = filepath.Join(s.opts.Dir, "bin")
-	args := []string{"build", "-o", s.opts.Bin + string(filepath.Separator)}
-	for _, svc := range s.cfg.Services {
-		if svc.Program != "" {
-			args = append(args, svc.Program)
-		}
-	}
-	if len(args) == 3 {
-		return nil
-	}
-	s.screen.Say("building the services' programs")
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = s.cfg.Root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
-	}
-	return nil
-}
-
 // plan describes the processes.
 func (s *System) plan() {
 	s.broker = s.process("broker", s.opts.Self, []string{"broker", "--listen", s.cfg.Broker, "--data-dir", filepath.Join(s.opts.Dir, "broker")}, nil, s.pingBroker)
@@ -158,7 +121,7 @@ func (s *System) plan() {
 		}, nil, answers("http://"+svc.Sidecar+"/healthcheck")))
 	}
 	for _, svc := range s.cfg.Services {
-		if svc.Program == "" {
+		if !svc.Program.Exists() {
 			continue
 		}
 		env := []string{
@@ -171,7 +134,10 @@ func (s *System) plan() {
 		for k, v := range svc.Env {
 			env = append(env, k+"="+v)
 		}
-		s.programs = append(s.programs, s.process(svc.Name, filepath.Join(s.opts.Bin, filepath.Base(svc.Program)), nil, env, answers("http://"+svc.HTTP+"/readyz")))
+		argv, dir := s.command(svc)
+		p := s.process(svc.Name, argv[0], argv[1:], env, answers("http://"+svc.HTTP+"/readyz"))
+		p.dir = dir
+		s.programs = append(s.programs, p)
 	}
 }
 
@@ -217,7 +183,7 @@ func (s *System) Start(ctx context.Context) error {
 	if err := s.bring(ctx, "broker", s.cfg.Broker, s.broker); err != nil {
 		return err
 	}
-	topics, err := deploy.LoadTopics(s.cfg.path(s.cfg.Topics))
+	topics, err := deploy.LoadTopics(s.cfg.Path(s.cfg.Topics))
 	if err != nil {
 		return err
 	}
@@ -264,7 +230,7 @@ func (s *System) bring(ctx context.Context, what, where string, ps ...*process) 
 	return nil
 }
 
-func addresses(cfg *Config, sidecars bool) string {
+func addresses(cfg *manifest.Manifest, sidecars bool) string {
 	var out []string
 	for _, svc := range cfg.Services {
 		addr := svc.HTTP
@@ -300,10 +266,10 @@ func (s *System) applyAll(ctx context.Context) error {
 	return nil
 }
 
-func (s *System) folder(svc Service) (*deploy.Folder, error) {
+func (s *System) folder(svc manifest.Service) (*deploy.Folder, error) {
 	dir := svc.SQL
 	if wd, err := os.Getwd(); err != nil || wd != s.cfg.Root {
-		dir = s.cfg.path(svc.SQL) // else messages have the short path
+		dir = s.cfg.Path(svc.SQL) // else messages have the short path
 	}
 	vars, err := deploy.Variables(dir, s.opts.Variables)
 	if err != nil {
@@ -317,7 +283,7 @@ func (s *System) folder(svc Service) (*deploy.Folder, error) {
 }
 
 // apply brings a service's folder onto its sidecar.
-func (s *System) apply(ctx context.Context, svc Service) (*deploy.Result, error) {
+func (s *System) apply(ctx context.Context, svc manifest.Service) (*deploy.Result, error) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	f, err := s.folder(svc)

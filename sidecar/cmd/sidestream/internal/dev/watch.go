@@ -10,6 +10,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/sidestream/sidestream/sidecar/deploy"
+	"github.com/sidestream/sidestream/sidecar/manifest"
 )
 
 // quiet is how long a folder must rest before it is applied: editors write a file
@@ -24,12 +25,12 @@ func (s *System) watch(ctx context.Context) error {
 		return err
 	}
 	defer w.Close()
-	byDir := map[string]Service{}
+	byDir := map[string]manifest.Service{}
 	for _, svc := range s.cfg.Services {
 		if svc.SQL == "" {
 			continue
 		}
-		dir := s.cfg.path(svc.SQL)
+		dir := s.cfg.Path(svc.SQL)
 		byDir[dir] = svc
 		for _, d := range []string{dir, filepath.Dir(dir)} { // variables.yaml lies above
 			if err := w.Add(d); err != nil {
@@ -76,7 +77,7 @@ func (s *System) watch(ctx context.Context) error {
 
 // reapply applies an edited folder and says what came of it. What runs stays
 // when the edit can't be applied.
-func (s *System) reapply(ctx context.Context, svc Service) {
+func (s *System) reapply(ctx context.Context, svc manifest.Service) {
 	begin := time.Now()
 	result, err := s.apply(ctx, svc)
 	did := false
