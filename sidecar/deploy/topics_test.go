@@ -28,38 +28,6 @@ func write(t *testing.T, dir, name, text string) string {
 	return path
 }
 
-func TestCheckedInTopics(t *testing.T) {
-	topics, err := LoadTopics("../../ksql/topics.yaml")
-	require.NoError(t, err)
-	byName := map[string]Topic{}
-	for _, topic := range topics {
-		byName[topic.Name] = topic
-		require.NotEmpty(t, topic.Key, topic.Name)
-		require.NotEmpty(t, topic.Value, topic.Name)
-	}
-	require.Equal(t, "orders", topics[0].Name)
-	require.Equal(t, map[string]string{"cleanup.policy": "compact", "retention.ms": "-1"}, byName["orders"].Config())
-	require.Equal(t, map[string]string{"cleanup.policy": "compact,delete", "retention.ms": "604800000"}, byName["fraud-window"].Config())
-}
-
-func TestTopicMistakes(t *testing.T) {
-	path := write(t, t.TempDir(), "topics.yaml", `
-topics:
-  "bad name!": {owner: a}
-  nobody: {cleanup: keep, retention: long}
-  spelled: {owner: a, retenton: 7d}
-  none: {owner: a, partitions: -1}
-`)
-	_, err := LoadTopics(path)
-	require.EqualError(t, err, path+`:3: topic bad name!: a name has letters, digits, '.', '_' and '-', at most 249
-`+path+`:4: topic nobody: has no owner: name the one service that may write it
-`+path+`:4: topic nobody: cleanup "keep": give delete, compact or compact,delete
-`+path+`:4: topic nobody: retention "long": give days (7d), hours (12h) or forever
-`+path+`:5: topic spelled: yaml: unmarshal errors:
-  line 1: field retenton not found in type deploy.topicNode
-`+path+`:6: topic none: -1 partitions: give 1 or more`)
-}
-
 func TestApplyTopics(t *testing.T) {
 	ctx := bounded(t)
 	b, err := broker.Open(ctx, broker.Config{Dir: t.TempDir(), Clean: -1})
