@@ -86,6 +86,8 @@ type Config struct {
 	Clean time.Duration
 	// SyncWrites puts every batch on the disk before it is acknowledged.
 	SyncWrites bool
+	// Security closes the broker; the zero value leaves it open.
+	Security Security
 	// Log gets warnings and what recovery did; nil: slog.Default().
 	Log *slog.Logger
 }
@@ -146,6 +148,9 @@ func (c *Config) fill() error {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	if err := c.Security.check(); err != nil {
+		return err
+	}
 	host, _, err := net.SplitHostPort(c.Addr)
 	if err != nil {
 		return fmt.Errorf("broker: address %q: %w; give host:port, as in 127.0.0.1:9092", c.Addr, err)
@@ -202,7 +207,11 @@ func (b *Broker) open(ctx context.Context) error {
 	if err := syncDir(b.cfg.Dir); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	cluster, err := b.newCluster(kfake.ListenFn(func(_, _ string) (net.Listener, error) { return ln, nil }))
+	if err := forgetUsers(b.cfg.Dir); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	closed := append(b.cfg.Security.options(), kfake.ListenFn(func(_, _ string) (net.Listener, error) { return ln, nil }))
+	cluster, err := b.newCluster(closed...)
 	if err != nil {
 		return errors.Join(fmt.Errorf("broker: data directory %s: %w", b.cfg.Dir, err), ln.Close())
 	}
