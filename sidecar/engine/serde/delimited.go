@@ -38,6 +38,9 @@ func delimiter(f plan.Format) (rune, error) {
 	if strings.TrimSpace(d) == "" {
 		return 0, errors.New("Delimiter cannot be empty, if you meant to have a tab or space for delimiter, please use the special values 'TAB' or 'SPACE'\nExample valid value: ';'")
 	}
+	if d == `"` {
+		return 0, errors.New("The quoteChar character and the delimiter cannot be the same ('\"')")
+	}
 	if r, size := utf8.DecodeRuneInString(d); size == len(d) {
 		return r, nil
 	}

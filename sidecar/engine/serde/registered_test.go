@@ -71,25 +71,3 @@ func TestRegisteredFormatsNeedARegistry(t *testing.T) {
 	_, err := serde.NewEncoder(plan.Format{Name: serde.Avro}, allKinds, serde.Options{})
 	require.ErrorContains(t, err, "ksql.schema.registry.url")
 }
-
-// FuzzRegistered reads whatever stands behind a schema's id.
-func FuzzRegistered(f *testing.F) {
-	schemas := registry.NewMemory()
-	var decoders []serde.Decoder
-	for _, name := range []string{serde.Avro, serde.Protobuf, serde.ProtobufNoSR} {
-		format, o := plan.Format{Name: name}, serde.Options{Subject: name, Registry: schemas}
-		enc, err := serde.NewEncoder(format, allKinds, o)
-		require.NoError(f, err)
-		data, err := enc.Encode(nil, allValues())
-		require.NoError(f, err)
-		f.Add(data)
-		dec, err := serde.NewDecoder(format, allKinds, o)
-		require.NoError(f, err)
-		decoders = append(decoders, dec)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, d := range decoders {
-			_, _ = d.Decode(data, make([]types.Value, len(allKinds)))
-		}
-	})
-}
