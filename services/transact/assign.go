@@ -3,6 +3,7 @@ package transact
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -29,8 +30,8 @@ func (l *life) rebalance(c *kafka.Consumer, ev kafka.Event) error {
 		l.r.m.partitions.Set(float64(len(l.tasks)))
 	case kafka.RevokedPartitions:
 		l.r.setReady(false)
-		if l.batch != nil && l.fault == nil && !c.AssignmentLost() {
-			l.fault = l.commit()
+		if l.fault == nil && !c.AssignmentLost() {
+			l.fault = l.handOver()
 		}
 		l.batch = nil
 		clear(l.tasks)
@@ -46,6 +47,7 @@ func (l *life) assign(parts []kafka.TopicPartition) error {
 	clear(l.tasks)
 	l.batch = nil
 	if len(parts) == 0 {
+		l.take()
 		l.r.log.Info("no partitions assigned: other members of the group have all there are")
 		return nil
 	}
@@ -75,8 +77,16 @@ func (l *life) assign(parts []kafka.TopicPartition) error {
 	if err != nil {
 		return err
 	}
+	l.take()
 	l.r.log.Info("partitions assigned", "partitions", len(l.tasks), "restored", restored, "took", time.Since(began).Round(time.Millisecond))
 	return nil
+}
+
+// take tells the processor which partitions it holds.
+func (l *life) take() {
+	if h, ok := l.r.p.(Holder); ok {
+		h.Take(slices.Sorted(maps.Keys(l.tasks)))
+	}
 }
 
 // committedOffsets are where each input continues: behind what is committed, or

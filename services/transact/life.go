@@ -196,6 +196,19 @@ func (l *life) loop() error {
 			}
 		}
 	}
+	return l.handOver()
+}
+
+// handOver ends what is under way for the partitions and commits it.
+func (l *life) handOver() error {
+	if h, ok := l.r.p.(Holder); ok && len(l.tasks) > 0 {
+		h.Release()
+		if ticker, ok := l.r.p.(Ticker); ok {
+			if err := l.tick(ticker, time.Now()); err != nil {
+				return err
+			}
+		}
+	}
 	if l.batch != nil {
 		return l.commit()
 	}

@@ -64,6 +64,20 @@ type Ticker interface {
 	Tick(tx *Tx) error
 }
 
+// Holder may be implemented by a Processor that has work under way outside of
+// its calls, for partitions that it holds. Both run on the Runner's goroutine.
+type Holder interface {
+	// Take tells which partitions this instance holds now, with their state
+	// restored, before anything of them is processed. Those that it held before
+	// and that are not among them are another's.
+	Take(partitions []int32)
+	// Release is called before partitions are given up, at a rebalance or a stop:
+	// it waits for the work to end. A last Tick follows, whose effects are
+	// committed. It may be called more than once, and isn't when the partitions
+	// are lost already.
+	Release()
+}
+
 // Config says what a Runner reads and how. Name, Brokers and Inputs are needed.
 type Config struct {
 	// Name is the consumer group, and the first part of the transactional id.
