@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/sidestream/sidestream/sidecar/kafkaenv"
 )
 
 // TopicState is what a topic of topics.yaml is on the broker.
@@ -249,7 +251,11 @@ func connect(ctx context.Context, brokers []string, opts ...kgo.Opt) (*kgo.Clien
 	if len(brokers) == 0 {
 		return nil, errors.New("no broker's address is given (KAFKA_BOOTSTRAP_SERVERS, --brokers)")
 	}
-	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(brokers...))...)
+	closed, err := kafkaenv.Options()
+	if err != nil {
+		return nil, err
+	}
+	cl, err := kgo.NewClient(append(append(opts, closed...), kgo.SeedBrokers(brokers...))...)
 	if err != nil {
 		return nil, fmt.Errorf("brokers %s: %w", strings.Join(brokers, ","), err)
 	}

@@ -108,8 +108,8 @@ type Common struct {
 	LogFormat  string     // LOG_FORMAT: text or json
 	// StartTimeout is how long the broker may be away at start (START_TIMEOUT).
 	StartTimeout time.Duration
-	// Kafka is more configuration of the Kafka client by librdkafka's names
-	// (KAFKA_CLIENT: name=value, divided by commas), for TLS and SASL.
+	// Kafka is more configuration of the Kafka client by librdkafka's names, for TLS
+	// and SASL (kafka.go). It may hold a password.
 	Kafka map[string]string
 }
 
@@ -128,17 +128,6 @@ func (s *Source) Common() Common {
 		LogFormat:    s.Choice("LOG_FORMAT", "text", "text", "json"),
 		StartTimeout: s.Duration("START_TIMEOUT", 15*time.Second, 100*time.Millisecond),
 	}
-	if text := s.Text("KAFKA_CLIENT", ""); text != "" {
-		c.Kafka = map[string]string{}
-		for pair := range strings.SplitSeq(text, ",") {
-			name, value, ok := strings.Cut(pair, "=")
-			if name = strings.TrimSpace(name); !ok || name == "" {
-				// The value may be a secret: it isn't repeated.
-				s.errs = append(s.errs, errors.New("KAFKA_CLIENT: give settings of the Kafka client as name=value, divided by commas"))
-				break
-			}
-			c.Kafka[name] = strings.TrimSpace(value)
-		}
-	}
+	c.Kafka = s.kafka()
 	return c
 }

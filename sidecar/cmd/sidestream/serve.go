@@ -13,6 +13,7 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine"
 	"github.com/sidestream/sidestream/sidecar/engine/rest"
 	"github.com/sidestream/sidestream/sidecar/engine/serde"
+	"github.com/sidestream/sidestream/sidecar/kafkaenv"
 	"github.com/sidestream/sidestream/sidecar/registry"
 )
 
@@ -24,7 +25,12 @@ func serveCommand() *cobra.Command {
 ksqlDB's REST API. It needs no SQL at the start: "sidestream apply" brings it, and a
 restarted engine goes on with its queries, their offsets and their state. One
 process at a time runs a service id. It runs until SIGINT or SIGTERM, and can
-be killed at any time.`,
+be killed at any time.
+
+TLS and SASL to Kafka are set in the environment: KAFKA_SECURITY_PROTOCOL,
+KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD_FILE (or
+KAFKA_SASL_PASSWORD), KAFKA_SSL_CA_LOCATION, KAFKA_SSL_CERTIFICATE_LOCATION,
+KAFKA_SSL_KEY_LOCATION. So they are for every command that talks to Kafka.`,
 		Example: "  sidestream serve --service-id orders_ --bootstrap 127.0.0.1:9092 --listen 127.0.0.1:8088 --state-dir .sidestream/state/orders-sidecar",
 		Args:    cobra.NoArgs,
 	}
@@ -51,6 +57,10 @@ be killed at any time.`,
 		if len(at) == 0 {
 			return errors.New("--bootstrap: give the address of a Kafka broker")
 		}
+		closed, err := kafkaenv.Options()
+		if err != nil {
+			return err
+		}
 		schemas, err := schemaRegistry(props)
 		if err != nil {
 			return fmt.Errorf("--property: %w", err)
@@ -63,7 +73,7 @@ be killed at any time.`,
 		ctx, cancel := context.WithTimeout(cmd.Context(), *limit)
 		defer cancel()
 		e, err := engine.New(ctx, engine.Config{
-			Brokers: at, ServiceID: *service, StateDir: *state, Address: ln.Addr().String(),
+			Brokers: at, Client: closed, ServiceID: *service, StateDir: *state, Address: ln.Addr().String(),
 			CommitInterval: *commit, MaxPushQueries: *pushes, Properties: props, Schemas: schemas, Logger: log,
 		})
 		if err != nil {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sidestream/sidestream/sidecar/kafkaenv"
 )
 
 // Topic writes rows of a kind to the topic of their owner.
@@ -28,7 +30,11 @@ var topics = map[Kind]string{Customers: "customers", Stock: "warehouse-inventory
 // OpenTopic connects to the brokers. Rows that the broker doesn't take go to bad.
 func OpenTopic(ctx context.Context, brokers []string, kind Kind, bad func(RowError)) (*Topic, error) {
 	name := topics[kind]
-	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.DefaultProduceTopic(name), kgo.UnknownTopicRetries(1))
+	closed, err := kafkaenv.Options()
+	if err != nil {
+		return nil, err
+	}
+	cl, err := kgo.NewClient(append(closed, kgo.SeedBrokers(brokers...), kgo.DefaultProduceTopic(name), kgo.UnknownTopicRetries(1))...)
 	if err != nil {
 		return nil, fmt.Errorf("brokers %s: %w", strings.Join(brokers, ","), err)
 	}
