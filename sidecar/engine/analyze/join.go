@@ -287,7 +287,7 @@ func (p *planner) joinKeys(j *joinShape, l, r *side) (left, right plan.Expr, err
 	}
 	lt, rt := left.ResultType(), right.ResultType()
 	if !lt.Equal(rt) {
-		if j.foreign {
+		if l.rel.table() && r.rel.table() {
 			return nil, nil, diagnostic.At(j.join.On.Position(), "Invalid join condition: types don't match. Got %s{%s} = %s{%s}.",
 				exprText(l.on), lt, exprText(r.on), rt)
 		}

@@ -47,6 +47,8 @@ func (p *planner) keyAlike(join string, l, r *side, leftKey, rightKey plan.Expr)
 			p.later(windowedRepartition(it.s.on.Position()))
 		}
 		p.rekeySide(it.s, it.key, format)
+		// The start of a window is what is in a key: the left side's size makes both ends.
+		it.s.rel.node.Out().WindowSize = l.rel.node.Out().WindowSize
 	}
 	return nil
 }
@@ -193,7 +195,7 @@ func (p *planner) foreignKeyJoin(j *joinShape, name string, l, r *side) (*relati
 		if err != nil {
 			return nil, err
 		}
-		p.rekeySide(r, key, r.rel.keyFormat)
+		p.rekeySide(r, key, supportingFormat(l.rel.keyFormat, r.rel.schema().Key, p.defaultKeyFormat()))
 	}
 	p.prepend(l)
 	p.prepend(r)

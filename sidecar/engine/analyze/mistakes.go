@@ -65,8 +65,13 @@ func reservedColumns(pos ast.Pos, names []string) *diagnostic.Error {
 }
 
 // keyMissing says which key columns the SELECT list lacks. kind is "key column",
-// "grouping expression" and so on; any means that one of the list is enough.
+// "grouping expression" and so on; any means that one of the list is enough;
+// note, on keys that no source has, comes with the page that explains them.
 func keyMissing(pos ast.Pos, sink, kind string, missing []string, any bool, note string) *diagnostic.Error {
+	link := ""
+	if note != "" {
+		link = "See https://cnfl.io/2LV7ouS."
+	}
 	word, eg := "and", strings.Join(missing, ", ")
 	if any {
 		word, eg = "or", missing[0]
@@ -75,9 +80,9 @@ func keyMissing(pos ast.Pos, sink, kind string, missing []string, any bool, note
 	if len(missing) > 1 {
 		plural = "s"
 	}
-	return diagnostic.At(pos, "Key missing from projection (ie, SELECT). \n"+
+	return diagnostic.At(pos, "Key missing from projection (ie, SELECT). %s\n"+
 		"The query used to build `%s` must include the %s%s %s in its projection (eg, SELECT %s...).%s",
-		sink, kind, plural, andList(missing, word), eg, note)
+		link, sink, kind, plural, andList(missing, word), eg, note)
 }
 
 func notGrouped(pos ast.Pos, texts []string) *diagnostic.Error {

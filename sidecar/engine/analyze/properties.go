@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/sidestream/sidestream/sidecar/engine/ast"
 	"github.com/sidestream/sidestream/sidecar/engine/diagnostic"
@@ -15,6 +16,7 @@ import (
 
 // Properties of the server that stand in for those of a WITH clause.
 const (
+	configNewPlanner  = "ksql.new.query.planner.enabled"
 	configKeyFormat   = "ksql.persistence.default.format.key"
 	configValueFormat = "ksql.persistence.default.format.value"
 	configWrap        = "ksql.persistence.wrap.single.values"
@@ -548,4 +550,27 @@ func withWindowSize(name string, value ast.Expr) (int64, error) {
 		return bad("Unknown time unit: '" + strings.ToUpper(words[1]) + "'")
 	}
 	return ast.Duration{Value: n, Unit: unit}.Millis(), nil
+}
+
+// namedKey gives the AVRO records of a source's keys a name of their own, made of
+// the source's: keys of several sources may be in one schema.
+func namedKey(key plan.Format, source string) plan.Format {
+	if key.Name != serde.Avro || key.Props["fullSchemaName"] != "" || key.Props["schemaId"] != "" {
+		return key
+	}
+	props := map[string]string{"fullSchemaName": "io.confluent.ksql.avro_schemas." + camelCase(source) + "Key"}
+	for k, v := range key.Props {
+		props[k] = v
+	}
+	key.Props = props
+	return key
+}
+
+// camelCase makes LeftTable of LEFT_TABLE; what no schema's name may hold is left out.
+func camelCase(name string) string {
+	var b strings.Builder
+	for word := range strings.FieldsFuncSeq(name, func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		b.WriteString(strings.ToUpper(word[:1]) + strings.ToLower(word[1:]))
+	}
+	return b.String()
 }

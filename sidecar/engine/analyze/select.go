@@ -94,7 +94,8 @@ func (p *planner) star(r *relation, s ast.SelectItem) []item {
 		for _, name := range names[:keys] {
 			add(p.plainRef(src.alias, name))
 		}
-		if !p.persistent && src.def.Window != plan.NoWindow {
+		// By itself a persistent query's result has bounds of its own.
+		if (!p.persistent || len(p.query.From.Joins) > 0) && src.def.Window != plan.NoWindow {
 			add(p.plainRef(src.alias, schema.WindowStart))
 			add(p.plainRef(src.alias, schema.WindowEnd))
 		}
@@ -200,7 +201,8 @@ func (p *planner) overPartitions(items []item) []item {
 }
 
 // splitKey marks the items that are the key columns and names the key by them.
-// Each key column must be there once.
+// Each key column must be there once; with ksqlDB's new planner a stream may do
+// without its key.
 func (p *planner) splitKey(r *relation, items []item, used []bool) (key []schema.Column, err error) {
 	missing := false
 	for _, k := range r.schema().Key {
@@ -229,7 +231,7 @@ func (p *planner) splitKey(r *relation, items []item, used []bool) (key []schema
 			key = append(key, schema.Column{Name: names[0], Type: k.Type})
 		}
 	}
-	if missing {
+	if missing && (len(key) > 0 || r.table() || p.env.Config[configNewPlanner] != "true") {
 		return nil, p.missingKey(r, items)
 	}
 	return key, nil

@@ -161,6 +161,7 @@ func (p *planner) sinkSource(s *ast.CreateAs, props *properties, r *relation, qu
 	if out.KeyFormat, out.ValueFormat, err = props.formats(p.env, &out.Schema, like); err != nil {
 		return nil, err
 	}
+	out.KeyFormat = namedKey(out.KeyFormat, out.Name)
 	if err = checkRegistered(p.env, s.Name.Pos, out); err != nil {
 		return nil, err
 	}

@@ -44,6 +44,7 @@ func CreateSource(env *Env, s *ast.CreateSource, queryID string) (*Created, erro
 	if src.KeyFormat, src.ValueFormat, err = props.formats(env, &columns, nil); err != nil {
 		return nil, placed(err, s.Pos)
 	}
+	src.KeyFormat = namedKey(src.KeyFormat, src.Name)
 	text := canonical(s, written, props, src)
 	src.SQL = format.Statement(text)
 	out := &Created{Source: src}

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/big"
+	"strings"
 
 	"github.com/sidestream/sidestream/sidecar/engine/catalog"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
@@ -15,19 +17,46 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/types"
 )
 
-// Records of cases are JSON whatever the topic's format; these functions turn
-// them into the topic's bytes and back. They know the formats of text by
-// themselves, so that a mistake of package serde doesn't hide itself.
+// Records of cases are JSON whatever the topic's format. A half turns the keys or
+// the values of a topic into bytes and back. It knows the formats of text by
+// itself, so that a mistake of package serde doesn't hide itself.
+type half struct {
+	format   plan.Format
+	columns  []schema.Column
+	topic    string
+	isKey    bool
+	registry serde.SchemaRegistry
+}
+
+// halves are the key and the value of a topic; src may be nil for a topic that
+// no source is over.
+func halves(topic string, src *catalog.Source, registry serde.SchemaRegistry) (key, value half) {
+	key = half{format: plan.Format{Name: serde.JSON}, topic: topic, isKey: true, registry: registry}
+	value = half{format: plan.Format{Name: serde.JSON}, topic: topic, registry: registry}
+	if src != nil {
+		key.format, key.columns = src.KeyFormat, src.Schema.Key
+		value.format, value.columns = src.ValueFormat, valueColumns(src)
+	}
+	return key, value
+}
+
+func (h *half) options() serde.Options {
+	o := serde.Options{IsKey: h.isKey, Subject: h.topic + "-value", Registry: h.registry}
+	if h.isKey {
+		o.Subject = h.topic + "-key"
+	}
+	return o
+}
 
 func isNull(raw json.RawMessage) bool {
 	return len(raw) == 0 || bytes.Equal(bytes.TrimSpace(raw), []byte("null"))
 }
 
-func encode(raw json.RawMessage, f plan.Format, cols []schema.Column, o serde.Options) ([]byte, error) {
+func (h *half) encode(raw json.RawMessage) ([]byte, error) {
 	if isNull(raw) {
 		return nil, nil
 	}
-	switch f.Name {
+	switch h.format.Name {
 	case serde.JSON:
 		return raw, nil
 	case serde.None:
@@ -39,47 +68,85 @@ func encode(raw json.RawMessage, f plan.Format, cols []schema.Column, o serde.Op
 		}
 		return raw, nil
 	case serde.Kafka:
-		return encodeKafka(raw, cols)
+		return encodeKafka(raw, h.columns)
 	}
-	return encodeByEngine(raw, f, cols, o)
-}
-
-// encodeByEngine goes through the engine's own serdes: JSON to columns, columns
-// to bytes.
-func encodeByEngine(raw json.RawMessage, f plan.Format, cols []schema.Column, o serde.Options) ([]byte, error) {
-	dec, err := serde.NewDecoder(plan.Format{Name: serde.JSON, Unwrapped: f.Unwrapped}, cols, serde.Options{IsKey: o.IsKey && f.Name != serde.Protobuf})
+	f, columns, o := h.format, h.columns, h.options()
+	if id, cols := h.registered(); cols != nil {
+		f, columns = withSchema(f, id), cols
+	}
+	// Names in records of cases match whatever their case.
+	row, err := h.row(raw, capitals(columns))
 	if err != nil {
 		return nil, err
 	}
-	row := make([]types.Value, len(cols))
-	if _, err := dec.Decode(raw, row); err != nil {
-		return nil, err
-	}
-	enc, err := serde.NewEncoder(f, cols, o)
+	enc, err := serde.NewEncoder(f, columns, o)
 	if err != nil {
 		return nil, err
 	}
 	return enc.Encode([]byte{}, row)
 }
 
-func decodeByEngine(data []byte, f plan.Format, cols []schema.Column, o serde.Options) (any, error) {
-	dec, err := serde.NewDecoder(f, cols, o)
+// row reads a record's JSON as columns.
+func (h *half) row(raw json.RawMessage, cols []schema.Column) ([]types.Value, error) {
+	f := plan.Format{Name: serde.JSON, Unwrapped: h.format.Unwrapped}
+	dec, err := serde.NewDecoder(f, cols, serde.Options{IsKey: h.isKey && h.format.Name != serde.Protobuf})
 	if err != nil {
 		return nil, err
 	}
 	row := make([]types.Value, len(cols))
-	if present, err := dec.Decode(data, row); err != nil || !present {
-		return nil, err
+	_, err = dec.Decode(raw, row)
+	return row, err
+}
+
+// capitals are the columns with all their names in capitals.
+func capitals(cols []schema.Column) []schema.Column {
+	out := make([]schema.Column, len(cols))
+	for i, c := range cols {
+		out[i] = schema.Column{Name: strings.ToUpper(c.Name), Type: capitalType(c.Type)}
 	}
-	enc, err := serde.NewEncoder(plan.Format{Name: serde.JSON, Unwrapped: f.Unwrapped}, cols, serde.Options{IsKey: o.IsKey && f.Name != serde.Protobuf})
+	return out
+}
+
+func capitalType(t types.Type) types.Type {
+	switch t.Kind {
+	case types.Array, types.Map:
+		elem := capitalType(*t.Elem)
+		t.Elem = &elem
+	case types.Struct:
+		fields := make([]types.Field, len(t.Fields))
+		for i, f := range t.Fields {
+			fields[i] = types.Field{Name: strings.ToUpper(f.Name), Type: capitalType(f.Type)}
+		}
+		t.Fields = fields
+	}
+	return t
+}
+
+// registered gives the schema of the topic, when there is one in the registry:
+// what writes to the topic uses it, whatever a statement says.
+func (h *half) registered() (id int, columns []schema.Column) {
+	if h.registry == nil || serde.SchemaType(h.format.Name) == "" {
+		return 0, nil
+	}
+	id, _, text, refs, err := h.registry.Latest(h.options().Subject)
+	if err != nil || id == 0 {
+		return 0, nil
+	}
+	columns, err = serde.Infer(h.format, text, refs, h.isKey, true)
 	if err != nil {
-		return nil, err
+		return 0, nil
 	}
-	text, err := enc.Encode([]byte{}, row)
-	if err != nil {
-		return nil, err
+	return id, columns
+}
+
+func withSchema(f plan.Format, id int) plan.Format {
+	props := map[string]string{}
+	for k, v := range f.Props {
+		props[k] = v
 	}
-	return decode(text, plan.Format{Name: serde.JSON}, cols, o)
+	props["schemaId"] = fmt.Sprint(id)
+	f.Props = props
+	return f
 }
 
 func encodeKafka(raw json.RawMessage, cols []schema.Column) ([]byte, error) {
@@ -118,41 +185,76 @@ func encodeKafka(raw json.RawMessage, cols []schema.Column) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// decode turns bytes into a tree of JSON values, numbers as json.Number.
-func decode(data []byte, f plan.Format, cols []schema.Column, o serde.Options) (any, error) {
+// decode turns bytes into a typed tree.
+func (h *half) decode(data []byte) (any, error) {
 	if data == nil {
 		return nil, nil
 	}
-	switch f.Name {
+	switch h.format.Name {
 	case serde.JSON:
-		d := json.NewDecoder(bytes.NewReader(data))
-		d.UseNumber()
-		var v any
-		return v, d.Decode(&v)
+		return jsonTree(data)
 	case serde.None:
 		return nil, nil
 	case serde.Delimited:
 		return string(data), nil
 	case serde.Kafka:
-		return decodeKafka(data, cols)
+		return decodeKafka(data, h.columns)
 	}
-	return decodeByEngine(data, f, cols, o)
+	columns := h.columns
+	if cols := h.written(data); cols != nil {
+		columns = cols
+	}
+	return decodeByEngine(data, h.format, columns, h.options())
+}
+
+// written are the columns of the schema that a record was written with.
+func (h *half) written(data []byte) []schema.Column {
+	if h.registry == nil || serde.SchemaType(h.format.Name) == "" || len(data) < 5 {
+		return nil
+	}
+	_, text, refs, err := h.registry.ByID(int(binary.BigEndian.Uint32(data[1:])))
+	if err != nil {
+		return nil
+	}
+	columns, err := serde.Infer(h.format, text, refs, h.isKey, true)
+	if err != nil {
+		return nil
+	}
+	return columns
+}
+
+func decodeByEngine(data []byte, f plan.Format, cols []schema.Column, o serde.Options) (any, error) {
+	dec, err := serde.NewDecoder(f, cols, o)
+	if err != nil {
+		return nil, err
+	}
+	row := make([]types.Value, len(cols))
+	if present, err := dec.Decode(data, row); err != nil || !present {
+		return nil, err
+	}
+	if len(cols) == 1 && (f.Unwrapped || o.IsKey) && f.Name != serde.Protobuf {
+		return rowTree(row[0], cols[0].Type), nil
+	}
+	out := map[string]any{}
+	for i, c := range cols {
+		out[c.Name] = rowTree(row[i], c.Type)
+	}
+	return out, nil
 }
 
 func decodeKafka(data []byte, cols []schema.Column) (any, error) {
 	if len(cols) == 0 {
 		return string(data), nil
 	}
-	number := func(v any) (any, error) { return json.Number(fmt.Sprint(v)), nil }
 	switch kind := cols[0].Type.Kind; {
 	case kind == types.Integer && len(data) == 4:
-		return number(int32(binary.BigEndian.Uint32(data)))
+		return big.NewInt(int64(int32(binary.BigEndian.Uint32(data)))), nil
 	case kind == types.Bigint && len(data) == 8:
-		return number(int64(binary.BigEndian.Uint64(data)))
+		return big.NewInt(int64(binary.BigEndian.Uint64(data))), nil
 	case kind == types.Double && len(data) == 8:
-		return json.Number(types.FormatDouble(math.Float64frombits(binary.BigEndian.Uint64(data)))), nil
+		return math.Float64frombits(binary.BigEndian.Uint64(data)), nil
 	case kind == types.Bytes:
-		return base64.StdEncoding.EncodeToString(data), nil
+		return data, nil
 	case kind == types.String:
 		return string(data), nil
 	}
@@ -164,6 +266,13 @@ type window struct {
 	Start int64  `json:"start"`
 	End   int64  `json:"end"`
 	Type  string `json:"type"`
+}
+
+func (w *window) String() string {
+	if w == nil {
+		return "none"
+	}
+	return fmt.Sprintf("%s %d to %d", w.Type, w.Start, w.End)
 }
 
 func (w *window) append(key []byte) []byte {

@@ -1,148 +1,197 @@
 package enginetest
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
 	"math/big"
+	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/cockroachdb/apd/v3"
 )
 
-// comparer tells what differs between an expected tree of JSON values and the
-// one that came out.
-type comparer struct {
-	// loose compares numbers with a point as doubles.
-	loose bool
+// Difference is a place where what came out isn't what was expected.
+type Difference struct {
+	Field        string `json:"field"`
+	Expected     string `json:"expected"`
+	ExpectedType string `json:"expectedType,omitempty"`
+	Actual       string `json:"actual"`
+	ActualType   string `json:"actualType,omitempty"`
 }
 
-func (c comparer) diff(want, got any, path string) error {
-	differ := func() error { return fmt.Errorf("%s: expected %s, got %s", path, show(want), show(got)) }
+func (d Difference) String() string {
+	kind := func(t string) string {
+		if t == "" {
+			return ""
+		}
+		return " (" + t + ")"
+	}
+	return fmt.Sprintf("%s: expected %s%s, got %s%s", d.Field, d.Expected, kind(d.ExpectedType), d.Actual, kind(d.ActualType))
+}
+
+// Differences are an error that says more than one thing.
+type Differences []Difference
+
+func (ds Differences) Error() string {
+	lines := make([]string, len(ds))
+	for i, d := range ds {
+		lines[i] = d.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// orNil is nil where nothing differs.
+func (ds Differences) orNil() error {
+	if len(ds) == 0 {
+		return nil
+	}
+	return ds
+}
+
+func (ds *Differences) add(field string, want, got any) {
+	*ds = append(*ds, Difference{Field: field, Expected: show(want), ExpectedType: typeName(want), Actual: show(got), ActualType: typeName(got)})
+}
+
+// text adds a difference of things that have no types.
+func (ds *Differences) text(field string, want, got any) {
+	*ds = append(*ds, Difference{Field: field, Expected: fmt.Sprint(want), Actual: fmt.Sprint(got)})
+}
+
+// comparer compares trees by the rules of ksqlDB's own runner.
+type comparer struct {
+	// loose compares decimals as doubles.
+	loose bool
+
+	found Differences
+}
+
+func (c *comparer) compare(want, got any, field string) {
 	switch w := want.(type) {
-	case nil:
-		if got != nil {
-			return differ()
-		}
-	case bool:
-		if g, ok := got.(bool); !ok || g != w {
-			return differ()
-		}
-	case string:
-		switch g := got.(type) {
-		case string:
-			if g != w {
-				return differ()
-			}
-		case json.Number:
-			if !sameDecimal(w, g.String()) {
-				return differ()
-			}
-		default:
-			return differ()
-		}
-	case json.Number:
-		g, ok := got.(json.Number)
-		if s, isText := got.(string); isText {
-			// a DELIMITED record of one number
-			if s == w.String() {
-				return nil
-			}
-			return differ()
-		}
-		if !ok || !c.sameNumber(w.String(), g.String()) {
-			return differ()
+	case map[string]any:
+		if g, ok := got.(map[string]any); ok {
+			c.objects(w, g, field)
+			return
 		}
 	case []any:
-		g, ok := got.([]any)
-		if !ok || len(g) != len(w) {
-			return differ()
-		}
-		for i := range w {
-			if err := c.diff(w[i], g[i], fmt.Sprintf("%s[%d]", path, i)); err != nil {
-				return err
+		if g, ok := got.([]any); ok && len(g) == len(w) {
+			for i := range w {
+				c.compare(w[i], g[i], fmt.Sprintf("%s[%d]", field, i))
 			}
+			return
 		}
-	case map[string]any:
-		g, ok := got.(map[string]any)
-		if !ok {
-			return differ()
+	default:
+		if c.sameLeaf(want, got) {
+			return
 		}
-		return c.diffObjects(w, g, path)
 	}
-	return nil
+	c.found.add(field, want, got)
 }
 
-func (c comparer) diffObjects(want, got map[string]any, path string) error {
-	matched := 0
-	for name, w := range want {
-		g, ok := got[name]
+// objects matches names as they are, then in capitals; a null and nothing are
+// the same.
+func (c *comparer) objects(want, got map[string]any, field string) {
+	names := make([]string, 0, len(want))
+	for name := range want {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	matched := map[string]bool{}
+	for _, name := range names {
+		key := name
+		g, ok := got[key]
 		if !ok {
-			g, ok = got[strings.ToUpper(name)]
+			key = strings.ToUpper(name)
+			g, ok = got[key]
 		}
 		if ok {
-			matched++
-		} else if w != nil {
-			return fmt.Errorf("%s: expected a field %s, got %s", path, name, show(got))
+			matched[key] = true
 		}
-		if err := c.diff(w, g, path+"."+name); err != nil {
-			return err
+		c.compare(want[name], g, field+"."+name)
+	}
+	if len(want) == len(got) {
+		return
+	}
+	extra := make([]string, 0, len(got))
+	for name := range got {
+		if !matched[name] {
+			extra = append(extra, name)
 		}
 	}
-	if len(want) != len(got) && matched != len(got) {
-		return fmt.Errorf("%s: expected %d fields, got %s", path, len(want), show(got))
+	sort.Strings(extra)
+	for _, name := range extra {
+		c.found = append(c.found, Difference{Field: field + "." + name, Expected: "no such field",
+			Actual: show(got[name]), ActualType: typeName(got[name])})
 	}
-	return nil
 }
 
-// sameNumber compares by the type that came out: whole numbers as such, others
-// with their scale.
-func (c comparer) sameNumber(want, got string) bool {
-	if !strings.ContainsAny(got, ".eE") {
-		g, ok := new(big.Int).SetString(got, 10)
-		w, _, err := apd.NewFromString(want)
-		if !ok || err != nil {
+func (c *comparer) sameLeaf(want, got any) bool {
+	switch g := got.(type) {
+	case nil:
+		return want == nil
+	case bool:
+		return want == g
+	case string:
+		if n, ok := want.(json.Number); ok { // a DELIMITED record of one number
+			return n.String() == g
+		}
+		return want == g
+	case []byte:
+		return want == base64.StdEncoding.EncodeToString(g)
+	case *big.Int:
+		n, ok := want.(json.Number)
+		return ok && truncated(n) != nil && truncated(n).Cmp(g) == 0
+	case float64:
+		n, ok := want.(json.Number)
+		if !ok {
 			return false
 		}
-		whole := new(apd.Decimal)
-		if _, err := apd.BaseContext.WithPrecision(100).Floor(whole, w); err != nil {
-			return false
-		}
-		return whole.Text('f') == g.String() || sameDecimal(want, got)
+		w, err := strconv.ParseFloat(n.String(), 64)
+		return err == nil && (w == g || math.Abs(w-g) < 1e-6)
+	case *apd.Decimal:
+		return c.sameDecimal(want, g)
+	}
+	return false
+}
+
+// truncated is a number without what is behind its point; nil when it's none.
+func truncated(n json.Number) *big.Int {
+	d, _, err := apd.NewFromString(n.String())
+	if err != nil || d.Form != apd.Finite {
+		return nil
+	}
+	var whole, rest apd.Decimal
+	d.Modf(&whole, &rest)
+	i, ok := new(big.Int).SetString(whole.Text('f'), 10)
+	if !ok {
+		return nil
+	}
+	return i
+}
+
+// sameDecimal: 1.0 is not 1.00; a whole number is only one without a point.
+func (c *comparer) sameDecimal(want any, got *apd.Decimal) bool {
+	var text string
+	switch w := want.(type) {
+	case string:
+		text = w
+	case json.Number:
+		text = w.String()
+	default:
+		return false
+	}
+	w, _, err := apd.NewFromString(text)
+	if err != nil {
+		return false
 	}
 	if c.loose {
-		var w, g float64
-		if _, err := fmt.Sscan(want, &w); err != nil {
-			return false
+		if _, isText := want.(string); !isText {
+			a, errA := w.Float64()
+			b, errB := got.Float64()
+			return errA == nil && errB == nil && (a == b || math.Abs(a-b) < 1e-6)
 		}
-		if _, err := fmt.Sscan(got, &g); err != nil {
-			return false
-		}
-		return math.Abs(w-g) < 1e-6
 	}
-	return sameDecimal(want, got)
-}
-
-// sameDecimal: 1.0 is not 1.00.
-func sameDecimal(want, got string) bool {
-	w, _, err := apd.NewFromString(want)
-	if err != nil {
-		return false
-	}
-	g, _, err := apd.NewFromString(got)
-	if err != nil {
-		return false
-	}
-	return w.Cmp(g) == 0 && (w.Exponent == g.Exponent || w.Exponent >= 0 && g.Exponent >= 0)
-}
-
-func show(v any) string {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Sprint(v)
-	}
-	if len(data) > 400 {
-		return string(data[:400]) + "…"
-	}
-	return string(data)
+	return w.Cmp(got) == 0 && (w.Exponent == got.Exponent || w.Exponent >= 0 && got.Exponent >= 0)
 }

@@ -1,8 +1,11 @@
 package enginetest
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
-// registry is a Schema Registry in memory.
+// registry is a Schema Registry in memory whose ids can be chosen.
 type registry struct {
 	schemas  map[int]registered
 	subjects map[string]int
@@ -17,6 +20,26 @@ func newRegistry() *registry {
 	return &registry{schemas: map[int]registered{}, subjects: map[string]int{}, references: map[int]map[string]string{}}
 }
 
+// add registers a case's schema.
+func (r *registry) add(s subject) error {
+	id := s.id
+	if id != 0 {
+		r.put(s.name, s.kind, s.text, id)
+	} else {
+		var err error
+		if id, err = r.Register(s.name, s.kind, s.text); err != nil {
+			return err
+		}
+	}
+	for _, ref := range s.references {
+		if r.references[id] == nil {
+			r.references[id] = map[string]string{}
+		}
+		r.references[id][ref.Name] = ref.Schema
+	}
+	return nil
+}
+
 // put registers a schema under an id that is given.
 func (r *registry) put(subject, kind, text string, id int) {
 	r.schemas[id] = registered{kind, text}
@@ -29,7 +52,12 @@ func (r *registry) Register(subject, kind, text string) (int, error) {
 	if id := r.subjects[subject]; id != 0 && r.schemas[id] == want {
 		return id, nil
 	}
-	for id := 1; id <= r.next; id++ {
+	ids := make([]int, 0, len(r.schemas))
+	for id := range r.schemas {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
 		if r.schemas[id] == want {
 			r.subjects[subject] = id
 			return id, nil

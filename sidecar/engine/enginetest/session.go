@@ -33,7 +33,9 @@ type Session struct {
 	SinglePartition bool
 	// FromEarliest: queries start with what their topics hold already.
 	FromEarliest bool
-	next         int
+	// partitions of topics that are there before the first statement.
+	partitions map[string]int
+	next       int
 }
 
 // NewSession starts with nothing. config are properties of the server (ksqlDB's
@@ -54,20 +56,10 @@ func (s *Session) newDriver() {
 	}})
 }
 
-// useRegistry gives a new session a Schema Registry.
-func (s *Session) useRegistry() *registry {
-	r := newRegistry()
+// UseRegistry gives a new session a Schema Registry.
+func (s *Session) UseRegistry(r serde.SchemaRegistry) {
 	s.Env.Schemas = r
 	s.newDriver()
-	return r
-}
-
-func (s *Session) serdeOptions(topic string, isKey bool) serde.Options {
-	o := serde.Options{IsKey: isKey, Subject: topic + "-value", Registry: s.Env.Schemas}
-	if isKey {
-		o.Subject = topic + "-key"
-	}
-	return o
 }
 
 // Apply carries out statements in their order and stops at the first mistake.
@@ -141,6 +133,8 @@ func (s *Session) createSource(st *ast.CreateSource) error {
 	case !s.SinglePartition:
 		s.Driver.CreateTopic(c.Source.Topic, c.Source.Partitions)
 		c.Source.Partitions = s.Driver.Partitions(c.Source.Topic) // of a topic that is there
+	case s.partitions[c.Source.Topic] != 0:
+		c.Source.Partitions = s.partitions[c.Source.Topic]
 	case st.With.Get("PARTITIONS") == nil:
 		c.Source.Partitions = 4
 	}
@@ -252,9 +246,10 @@ func (s *Session) insert(st *ast.InsertValues) error {
 		return err
 	}
 	src := row.Source
+	key, value := halves(src.Topic, src, s.Env.Schemas)
 	r := driver.Record{Time: max(row.Time, 0)}
 	if row.Key != nil && len(src.Schema.Key) > 0 {
-		enc, err := serde.NewEncoder(src.KeyFormat, src.Schema.Key, serde.Options{IsKey: true, Subject: src.Topic + "-key"})
+		enc, err := serde.NewEncoder(src.KeyFormat, src.Schema.Key, key.options())
 		if err != nil {
 			return err
 		}
@@ -263,7 +258,7 @@ func (s *Session) insert(st *ast.InsertValues) error {
 		}
 	}
 	if row.Value != nil {
-		enc, err := serde.NewEncoder(src.ValueFormat, valueColumns(src), serde.Options{Subject: src.Topic + "-value"})
+		enc, err := serde.NewEncoder(src.ValueFormat, valueColumns(src), value.options())
 		if err != nil {
 			return err
 		}

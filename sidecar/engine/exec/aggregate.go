@@ -98,10 +98,14 @@ func (a *aggregate) process(r *Row) error {
 	if a.fromTable && r.Old != nil && found {
 		a.before = *r
 		a.before.Value = r.Old
-		a.fold.undo(&a.before, a.state)
+		if err := a.fold.undo(&a.before, a.state); err != nil {
+			return err
+		}
 	}
 	if r.Value != nil {
-		a.fold.add(r, a.state)
+		if err := a.fold.add(r, a.state); err != nil {
+			return err
+		}
 	} else if !found {
 		return nil // a deletion of what was never counted
 	}

@@ -69,34 +69,35 @@ func (f *fold) init(state []types.Value) {
 	}
 }
 
-// add folds a row into the state.
-func (f *fold) add(r *Row, state []types.Value) {
+// add folds a row into the state. A function that fails, on a sum that doesn't
+// fit for one, ends the query, as in ksqlDB: its state would be wrong from there.
+func (f *fold) add(r *Row, state []types.Value) error {
 	f.carried.eval(r, state)
-	f.apply(r, state, "add", func(c *foldCall, s types.Value) (types.Value, error) { return c.agg.Add(s, c.buf) })
+	return f.apply(r, state, "add", func(c *foldCall, s types.Value) (types.Value, error) { return c.agg.Add(s, c.buf) })
 }
 
 // undo takes a row back.
-func (f *fold) undo(r *Row, state []types.Value) {
+func (f *fold) undo(r *Row, state []types.Value) error {
 	f.carried.eval(r, state)
-	f.apply(r, state, "undo", func(c *foldCall, s types.Value) (types.Value, error) { return c.undo.Undo(s, c.buf) })
+	return f.apply(r, state, "undo", func(c *foldCall, s types.Value) (types.Value, error) { return c.undo.Undo(s, c.buf) })
 }
 
-func (f *fold) apply(r *Row, state []types.Value, what string, do func(c *foldCall, s types.Value) (types.Value, error)) {
+func (f *fold) apply(r *Row, state []types.Value, what string, do func(c *foldCall, s types.Value) (types.Value, error)) error {
 	n := len(f.carried.exprs)
 	for i := range f.calls {
 		c := &f.calls[i]
 		c.args.eval(r, c.buf)
 		s, err := do(c, state[n+i])
 		if err != nil {
-			f.fail(r, c.name, what, err)
-			continue
+			return f.fail(r, c.name, what, err)
 		}
 		state[n+i] = s
 	}
+	return nil
 }
 
 // merge joins a later session's state into an earlier one's.
-func (f *fold) merge(state, later []types.Value) {
+func (f *fold) merge(state, later []types.Value) error {
 	n := len(f.carried.exprs)
 	for i := range n {
 		if state[i].IsNull() {
@@ -107,11 +108,11 @@ func (f *fold) merge(state, later []types.Value) {
 		c := &f.calls[i]
 		s, err := c.agg.Merge(state[n+i], later[n+i])
 		if err != nil {
-			f.fail(nil, c.name, "merge", err)
-			continue
+			return f.fail(nil, c.name, "merge", err)
 		}
 		state[n+i] = s
 	}
+	return nil
 }
 
 // final turns a state into the result's columns.
@@ -122,7 +123,7 @@ func (f *fold) final(state, dst []types.Value) []types.Value {
 		c := &f.calls[i]
 		v, err := c.agg.Final(state[n+i])
 		if err != nil {
-			f.fail(nil, c.name, "result", err)
+			_ = f.fail(nil, c.name, "result", err) // logged; the next row may have one
 			v = types.Value{}
 		}
 		dst[n+i] = v
@@ -130,9 +131,11 @@ func (f *fold) final(state, dst []types.Value) []types.Value {
 	return dst
 }
 
-func (f *fold) fail(r *Row, name, what string, err error) {
+// fail logs what went wrong and returns it.
+func (f *fold) fail(r *Row, name, what string, err error) error {
 	f.log(Problem{
 		Type: recordProcessing, Logger: f.step, Row: r, Cause: []string{err.Error()},
 		Message: fmt.Sprintf("Error in aggregate function %s (%s): %v", name, what, err),
 	})
+	return fmt.Errorf("%s: aggregate function %s (%s): %w", f.step, name, what, err)
 }

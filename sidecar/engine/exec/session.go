@@ -71,7 +71,9 @@ func (s *sessionAggregate) update(r *Row, closing int64) error {
 	}
 	s.fold.init(s.state)
 	for i, m := range s.merged {
-		s.fold.merge(s.state, s.states[i])
+		if err := s.fold.merge(s.state, s.states[i]); err != nil {
+			return err
+		}
 		if m == (Window{Start: r.Time, End: r.Time}) && len(s.merged) == 1 {
 			break // the same session again: it is written over
 		}
@@ -87,7 +89,9 @@ func (s *sessionAggregate) update(r *Row, closing int64) error {
 			return err
 		}
 	}
-	s.fold.add(r, s.state)
+	if err := s.fold.add(r, s.state); err != nil {
+		return err
+	}
 	key := s.windows.keyBytes(r.Key, win.Start)
 	s.windows.put(key, win, true, win.End, win.End, s.state)
 	s.windows.expire(0)

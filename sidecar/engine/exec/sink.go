@@ -133,7 +133,7 @@ func (w *recordWriter) fail(r *Row, target string, err error) error {
 		Message: fmt.Sprintf("Error serializing message to topic: %s. %v", w.out.Topic, err), Cause: []string{err.Error()},
 	})
 	if w.strict {
-		return fmt.Errorf("Error serializing message to topic: %s: %s: %w", w.out.Topic, target, err)
+		return fmt.Errorf("Unable to serialize record for topic %s: %s: %w", w.out.Topic, target, err)
 	}
 	return nil
 }

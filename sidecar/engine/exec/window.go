@@ -91,7 +91,9 @@ func (a *windowAggregate) update(r *Row, win Window) error {
 	}
 	old := a.old(found)
 	time = max(time, r.Time)
-	a.fold.add(r, a.state)
+	if err := a.fold.add(r, a.state); err != nil {
+		return err
+	}
 	a.windows.put(key, win, !found, win.Start, time, a.state)
 	a.windows.expire(a.size)
 	if a.final {

@@ -123,7 +123,7 @@ func sumOf(t types.Type, each func(args []types.Value) []types.Value) Aggregator
 				}
 				sum, err := types.Arith(op, s, v, t)
 				if err != nil {
-					return s, fmt.Errorf("the sum does not fit %s: %w", t, err)
+					return s, fmt.Errorf("Numeric field overflow: the sum does not fit %s", t)
 				}
 				s = sum
 			}

@@ -25,11 +25,12 @@ func stddevFunction(name string, root bool) *Aggregate {
 					}
 					sum, n, m2 := momentsOf(s)
 					x := types.AsFloat(args[0])
-					if n > 0 {
+					sum, n = sum+x, n+1
+					if n > 1 { // Youngs and Cramer
 						d := n*x - sum
-						m2 += d * d / (n * (n + 1))
+						m2 += d * d / (n * (n - 1))
 					}
-					return moments(sum+x, n+1, m2), nil
+					return moments(sum, n, m2), nil
 				},
 				merge: func(a, b types.Value) (types.Value, error) {
 					s1, n1, m1 := momentsOf(a)
@@ -57,12 +58,11 @@ func stddevFunction(name string, root bool) *Aggregate {
 				}
 				sum, n, m2 := momentsOf(s)
 				x := types.AsFloat(args[0])
-				sum, n = sum-x, n-1
-				if n < 1 {
+				if n <= 1 {
 					return moments(0, 0, 0), nil
 				}
 				d := n*x - sum
-				return moments(sum, n, max(0, m2-d*d/(n*(n+1)))), nil
+				return moments(sum-x, n-1, max(0, m2-d*d/(n*(n-1)))), nil
 			}}, nil
 		}))
 	}
