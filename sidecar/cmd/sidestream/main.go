@@ -45,7 +45,7 @@ Start here:  sidestream dev`,
 	}
 	cmd.AddCommand(
 		devCommand(), serveCommand(), brokerCommand(), topicsCommand(), applyCommand(), loadCommand(),
-		testCommand(), fmtCommand(), versionCommand(),
+		testCommand(), fmtCommand(), monitorCommand(), readyCommand(), configureCommand(), versionCommand(),
 	)
 	return cmd
 }

@@ -18,7 +18,7 @@ func topicsCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(topicsVerb("apply"), topicsVerb("check"), aclsCommand())
+	cmd.AddCommand(topicsVerb("apply"), topicsVerb("check"), topicsWaitCommand(), aclsCommand())
 	return cmd
 }
 
