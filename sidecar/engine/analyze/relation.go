@@ -65,6 +65,9 @@ type scope struct {
 
 func (r *relation) scope() scope { return scope{out: r.node.Out(), valueFirst: r.joined} }
 
+// Columns are the columns as text, for messages.
+func (s scope) Columns() string { return s.out.Schema.String() }
+
 // Column finds a column; analysis has checked before that it is there, but for
 // columns that exist elsewhere in the query only.
 func (s scope) Column(ref *ast.ColumnRef) (plan.Expr, error) {

@@ -66,7 +66,10 @@ func (b *writer) expr(e ast.Expr) {
 	case *ast.Arith:
 		b.infix(e.L, e.Op.String(), e.R)
 	case *ast.Concat:
-		b.infix(e.L, "||", e.R)
+		// ksqlDB takes the operator for a function.
+		b.add("`concat`(")
+		b.exprs([]ast.Expr{e.L, e.R})
+		b.add(")")
 	case *ast.Unary:
 		b.unary(e)
 	case *ast.Compare:

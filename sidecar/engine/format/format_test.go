@@ -159,8 +159,8 @@ func TestRecordedTexts(t *testing.T) {
 				continue
 			}
 			for _, text := range statementTexts(answer) {
-				// Canonical texts alone name the cleanup policy. ksqlDB writes a || b as
-				// a function that it then can't find: here it stays an operator.
+				// Canonical texts alone name the cleanup policy. a || b is written as a
+				// function that there isn't.
 				if !strings.Contains(text, "CLEANUP_POLICY=") || strings.Contains(text, "`concat`(") {
 					continue
 				}

@@ -192,7 +192,7 @@ func (c *context) expr(e ast.Expr) (plan.Expr, error) {
 	case *ast.Arith:
 		return c.arith(n)
 	case *ast.Concat:
-		return c.call(&ast.Call{Pos: n.Pos, Name: "CONCAT", Args: []ast.Expr{n.L, n.R}})
+		return nil, c.concat(n)
 	case *ast.Unary:
 		return c.unary(n)
 	case *ast.Compare:
@@ -286,6 +286,25 @@ func typeName(t types.Type) string {
 // lateMark leads the messages of what ksqlDB finds only when it compiles an
 // expression; they are not wrapped again.
 const lateMark = "Invalid "
+
+// concat refuses the operator ||, as ksqlDB 7.9.5 does: it takes it for a function
+// of a name that it doesn't have. CONCAT and + do what it should.
+func (c *context) concat(n *ast.Concat) error {
+	if _, err := c.exprs([]ast.Expr{n.L, n.R}); err != nil {
+		return err
+	}
+	columns := ""
+	if s, ok := c.scope.(interface{ Columns() string }); ok {
+		columns = s.Columns()
+	}
+	text := Text(n, c.scope)
+	err := c.lateError(n.Pos, "Cannot get name for `concat` 0 times. expression: "+text+", schema:"+columns+"\nStatement: "+text)
+	var d *diagnostic.Error
+	if errors.As(err, &d) {
+		d.Hint = "use CONCAT(a, b) or a + b"
+	}
+	return err
+}
 
 // lateError is a refusal that ksqlDB makes while compiling.
 func (c *context) lateError(pos ast.Pos, message string) error {
