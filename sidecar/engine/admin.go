@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"time"
 
 	"github.com/sidestream/sidestream/sidecar/engine/ast"
 )
@@ -30,17 +29,6 @@ func (e *Engine) Metrics() []QueryMetrics {
 		out = append(out, m)
 	}
 	return out
-}
-
-// ClusterStatus is what GET /clusterStatus says of the one node that there is; ok
-// is false unless ksql.heartbeat.enable is set.
-func (e *Engine) ClusterStatus() (status map[string]any, ok bool) {
-	if e.cfg.Properties["ksql.heartbeat.enable"] != "true" {
-		return nil, false
-	}
-	now := time.Now().UnixMilli()
-	return map[string]any{e.cfg.Address: map[string]any{"hostAlive": true, "lastStatusUpdateMs": now,
-		"activeStandbyPerQuery": map[string]any{}, "hostStoreLags": map[string]any{"stateStoreLags": map[string]any{}, "updateTimeMs": now}}}, true
 }
 
 // Terminate ends all queries of the service id and drops its sources; topics of

@@ -18,9 +18,8 @@ func upper(s string) string { return strings.ToUpper(s) }
 // rowFromJSON makes a row of a JSON object: names are found without regard to
 // case, unknown ones are passed by.
 func rowFromJSON(src *catalog.Source, data []byte) (*analyze.Insert, error) {
-	var obj jsontext.Value = data
-	if !obj.IsValid() || obj.Kind() != '{' {
-		return nil, BadRequest("Invalid JSON in inserts stream")
+	if err := ValidRow(data); err != nil {
+		return nil, err
 	}
 	out := &analyze.Insert{Source: src, Time: -1, Key: make([]types.Value, len(src.Schema.Key))}
 	for _, c := range src.Schema.Value {

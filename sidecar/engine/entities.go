@@ -338,7 +338,7 @@ type QueryDescription struct {
 	HostStatus    map[string]string `json:"ksqlHostQueryStatus"`
 	QueryType     string            `json:"queryType"`
 	Errors        []QueryError      `json:"queryErrors"`
-	Tasks         []struct{}        `json:"tasksMetadata"`
+	Tasks         []TaskMetadata    `json:"tasksMetadata"`
 	GroupID       *string           `json:"consumerGroupId"`
 	State         *string           `json:"state"`
 }

@@ -19,6 +19,11 @@ type Error struct {
 	// answers apart (statement_error and generic_error).
 	Statement    string
 	HasStatement bool
+	// Brief is the message without its details, where ksqlDB tells the two apart:
+	// its websocket shows the brief one.
+	Brief string
+	// NotAQuery: the statement is none that has rows.
+	NotAQuery bool
 	// Entities are the answers of the statements before it, which were carried out.
 	Entities []Entity
 }

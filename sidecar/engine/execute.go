@@ -102,6 +102,9 @@ func syntaxError(err error, text string) *Error {
 	if out.Code == CodeBadRequest {
 		out.Code = CodeBadStatement
 	}
+	if place, _, ok := strings.Cut(out.Message, ": "); ok && strings.HasPrefix(place, "line ") {
+		out.Brief = place + ": Syntax error at " + place
+	}
 	return out
 }
 
@@ -187,7 +190,7 @@ func (e *Engine) answer(ctx context.Context, s *session, stmt ast.Statement) (En
 	case *ast.Describe:
 		return e.describe(ctx, s, st)
 	case *ast.Explain:
-		return e.explain(s, st)
+		return e.explain(ctx, s, st)
 	case *ast.AssertTopic:
 		if s.dryRun {
 			return nil, nil

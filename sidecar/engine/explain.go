@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -22,7 +23,7 @@ func transientID(source string) string {
 }
 
 // explain answers EXPLAIN of a statement or of a query.
-func (e *Engine) explain(s *session, st *ast.Explain) (Entity, error) {
+func (e *Engine) explain(ctx context.Context, s *session, st *ast.Explain) (Entity, error) {
 	if st.Query != "" {
 		q, ok := s.world.query(st.Query)
 		if !ok {
@@ -31,10 +32,10 @@ func (e *Engine) explain(s *session, st *ast.Explain) (Entity, error) {
 		if s.dryRun {
 			return nil, nil
 		}
-		return ExplainEntity{"queryDescription", st.Text, e.describeQuery(q), []Warning{}}, nil
+		return ExplainEntity{"queryDescription", st.Text, e.describeQuery(ctx, q), []Warning{}}, nil
 	}
 	d := QueryDescription{StatementText: strings.TrimSuffix(st.Statement.Source(), ";") + ";", Sinks: []string{}, Overridden: map[string]any{}, HostStatus: map[string]string{},
-		Errors: []QueryError{}, Tasks: []struct{}{}, QueryType: "PERSISTENT"}
+		Errors: []QueryError{}, Tasks: []TaskMetadata{}, QueryType: "PERSISTENT"}
 	var p *plan.Query
 	switch inner := st.Statement.(type) {
 	case *ast.Select:
@@ -74,7 +75,7 @@ func (e *Engine) explain(s *session, st *ast.Explain) (Entity, error) {
 }
 
 // describeQuery is EXPLAIN of a query that runs.
-func (e *Engine) describeQuery(q *query) QueryDescription {
+func (e *Engine) describeQuery(ctx context.Context, q *query) QueryDescription {
 	state, problem := q.state()
 	shown := state
 	if state == "PAUSED" {
@@ -84,7 +85,7 @@ func (e *Engine) describeQuery(q *query) QueryDescription {
 	d := QueryDescription{ID: q.id, StatementText: q.text, WindowType: windowOf(q.plan), Fields: schemaFields(&q.plan.Root.Out().Schema),
 		Sources: slices.Sorted(slices.Values(q.reads)), Sinks: []string{}, Topology: plan.Topology(q.plan), ExecutionPlan: plan.Explain(q.plan),
 		Overridden: map[string]any{}, HostStatus: map[string]string{e.cfg.Address: state}, QueryType: "PERSISTENT", Errors: []QueryError{},
-		Tasks: []struct{}{}, GroupID: &group, State: &shown}
+		Tasks: e.tasks(ctx, q), GroupID: &group, State: &shown}
 	if q.sink != "" {
 		d.Sinks = []string{q.sink}
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -142,20 +143,34 @@ func identifier(name string) string {
 	return upper(name)
 }
 
-// Insert sends a row, a JSON object, on its way. done is called from another
-// goroutine once the row is written, or could not be. The error is what is wrong
-// with the row.
-func (in *Inserter) Insert(ctx context.Context, row []byte, done func(error)) error {
-	ins, err := rowFromJSON(in.src, row)
+// InsertRow is a row on its way to a source.
+type InsertRow struct{ record *kgo.Record }
+
+// ValidRow says why a line can't be a row of any source: it must be a JSON object.
+func ValidRow(line []byte) error {
+	if v := jsontext.Value(line); !v.IsValid() || v.Kind() != '{' {
+		return BadRequest("Invalid JSON in inserts stream")
+	}
+	return nil
+}
+
+// Row makes a row of a JSON object, or says what is wrong with it.
+func (in *Inserter) Row(line []byte) (*InsertRow, error) {
+	ins, err := rowFromJSON(in.src, line)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r, err := in.e.record(ins)
 	if err != nil {
-		return BadRequest("%v", err)
+		return nil, BadRequest("%v", err)
 	}
-	in.e.kafka.Produce(ctx, r, func(_ *kgo.Record, err error) { done(err) })
-	return nil
+	return &InsertRow{r}, nil
+}
+
+// Send sends a row on its way. done is called from another goroutine once the row
+// is written, or could not be; it must not wait for anything.
+func (in *Inserter) Send(ctx context.Context, row *InsertRow, done func(error)) {
+	in.e.kafka.Produce(ctx, row.record, func(_ *kgo.Record, err error) { done(err) })
 }
 
 // keyMissing tells whether a row has no key where its source has one.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -22,8 +23,8 @@ import (
 
 // Run prints the topic, a line a record, until its LIMIT or until ctx ends.
 // headings are lines that name the formats. idle is called when no record is
-// there at the moment.
-func (p *Printing) Run(ctx context.Context, headings bool, line func(string) error, idle func() error) error {
+// there at the moment, and, quiet, each second in which none has come.
+func (p *Printing) Run(ctx context.Context, headings bool, line func(string) error, idle func(quiet bool) error) error {
 	start := kgo.NewOffset().AtEnd()
 	if p.stmt.FromBeginning {
 		start = kgo.NewOffset().AtStart()
@@ -54,11 +55,13 @@ func (p *Printing) Run(ctx context.Context, headings bool, line func(string) err
 	}
 	var keys, values formats
 	for left != 0 {
-		fetches := cl.PollFetches(ctx)
+		poll, cancel := context.WithTimeout(ctx, time.Second)
+		fetches := cl.PollFetches(poll)
+		cancel()
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := fetches.Err0(); err != nil {
+		if err := fetches.Err0(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
 		for it := fetches.RecordIter(); !it.Done() && left != 0; {
@@ -85,7 +88,7 @@ func (p *Printing) Run(ctx context.Context, headings bool, line func(string) err
 				left--
 			}
 		}
-		if err := idle(); err != nil {
+		if err := idle(fetches.NumRecords() == 0); err != nil {
 			return err
 		}
 	}

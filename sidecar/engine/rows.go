@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -128,11 +129,28 @@ func (e *Engine) Query(ctx context.Context, r Request) (*Rows, *Printing, error)
 	case *ast.Select:
 		rows, err := e.selectRows(ctx, s, st)
 		if err != nil {
-			return nil, nil, asError(s.topicFailure(err, st.Text), st.Text)
+			return nil, nil, queryError(asError(s.topicFailure(err, st.Text), st.Text), st.Text)
 		}
 		return rows, nil, nil
 	}
-	return nil, nil, about(CodeBadStatement, stmts[0].Source(), "Neither a query nor a print statement\nStatement: %s", stmts[0].Source())
+	failed := about(CodeBadStatement, stmts[0].Source(), "Neither a query nor a print statement\nStatement: %s", stmts[0].Source())
+	failed.Brief, failed.NotAQuery = "Unexpected statement type "+statementKind(stmts[0]), true
+	return nil, nil, failed
+}
+
+// queryError is what is wrong with a query: where the message names a part of the
+// statement, the whole follows.
+func queryError(err *Error, text string) *Error {
+	if err.HasStatement && strings.Contains(err.Message, "\nStatement: ") {
+		err.Brief = err.Message
+		err.Message += "\nStatement: " + text
+	}
+	return err
+}
+
+// statementKind is a statement's kind in a word: Show for SHOW STREAMS.
+func statementKind(st ast.Statement) string {
+	return strings.TrimPrefix(fmt.Sprintf("%T", st), "*ast.")
 }
 
 func (e *Engine) selectRows(ctx context.Context, s *session, st *ast.Select) (*Rows, error) {

@@ -35,7 +35,7 @@ func (e *Engine) show(ctx context.Context, s *session, st *ast.Show) (Entity, er
 		if st.Extended {
 			out := QueryDescriptionsEntity{Type: "query_descriptions", StatementText: st.Text, Descriptions: []QueryDescription{}, Warnings: none}
 			for _, q := range s.world.allQueries() {
-				out.Descriptions = append(out.Descriptions, e.describeQuery(q))
+				out.Descriptions = append(out.Descriptions, e.describeQuery(ctx, q))
 			}
 			return out, nil
 		}
@@ -177,51 +177,17 @@ func (e *Engine) describeSource(ctx context.Context, s *session, src *catalog.So
 	}
 	d.Partitions, _ = s.topics.partitions(src.Topic)
 	d.Replication = e.replicas(ctx, src.Topic)
-	var read, written, failed, last int64
 	for _, q := range s.world.readers(src.Name) {
 		d.ReadQueries = append(d.ReadQueries, q.info())
-		if run := q.runner(); run != nil {
-			read += run.Processed.Load()
-			failed += run.Problems.Load()
-			last = max(last, run.LastTime.Load())
-		}
 	}
 	for _, q := range s.world.writers(src.Name) {
 		d.WriteQueries = append(d.WriteQueries, q.info())
-		if run := q.runner(); run != nil {
-			written += run.Emitted.Load()
-			last = max(last, run.LastTime.Load())
-		}
 		if extended {
 			d.Offsets = append(d.Offsets, e.offsets(ctx, q)...)
 		}
 	}
-	d.ClusterStatistics = e.statistics("total-messages", "messages-per-sec", written, last)
-	d.ClusterStatistics = append(d.ClusterStatistics, e.statistics("consumer-total-messages", "consumer-messages-per-sec", read, last)...)
-	d.ClusterErrorStats = e.statistics("consumer-failed-messages", "consumer-failed-messages-per-sec", failed, last)
-	if extended {
-		d.Statistics, d.ErrorStats = statisticsText(d.ClusterStatistics), statisticsText(d.ClusterErrorStats)
-	}
+	e.statistics(&d, s.world)
 	return d
-}
-
-func (e *Engine) statistics(total, rate string, n, at int64) []Statistic {
-	if n == 0 {
-		return []Statistic{}
-	}
-	perSecond := float64(n) / max(time.Since(e.started).Seconds(), 1)
-	return []Statistic{{rate, e.cfg.Address, perSecond, at}, {total, e.cfg.Address, float64(n), at}}
-}
-
-func statisticsText(list []Statistic) string {
-	if len(list) == 0 {
-		return ""
-	}
-	parts := make([]string, len(list))
-	for i, s := range list {
-		parts[i] = fmt.Sprintf("%s: %9.2f", s.Name, s.Value)
-	}
-	return "The statistics field is deprecated and will be removed in a future version of ksql. Please update your client to the latest version and use statisticsMap instead.\n" + strings.Join(parts, " ")
 }
 
 // offsets tell how far a query has come in each topic that it reads.

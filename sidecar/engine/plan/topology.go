@@ -24,8 +24,10 @@ func Topology(q *Query) string {
 	if _, ok := q.Root.(*Emit); ok {
 		if q.Steps.Table {
 			last = b.then(b.number("KTABLE-TOSTREAM"), last)
+			b.then(b.number("KSTREAM-FOREACH"), last)
+		} else {
+			b.then(b.number("KSTREAM-PROCESSOR"), last)
 		}
-		b.then(b.number("KSTREAM-PROCESSOR"), last)
 	}
 	return b.text()
 }

@@ -3,6 +3,7 @@ package rest
 import (
 	"bufio"
 	"net/http"
+	"strings"
 
 	"github.com/sidestream/sidestream/sidecar/engine"
 	"github.com/sidestream/sidestream/sidecar/engine/types"
@@ -177,7 +178,7 @@ func (s *Server) oldQuery(w http.ResponseWriter, r *http.Request) {
 	rows, printing, err := s.engine.Query(r.Context(), body.request())
 	switch {
 	case err != nil:
-		s.fail(w, err, mediaJSON)
+		s.fail(w, oldQueryError(err), mediaJSON)
 	case printing != nil && r.ProtoMajor > 1:
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	case printing != nil:
@@ -185,6 +186,19 @@ func (s *Server) oldQuery(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.rows(w, media, rows)
 	}
+}
+
+// oldQueryError is an error as /query tells it: it has the brief message too, and
+// refuses other statements before it looks at them.
+func oldQueryError(err error) error {
+	e := *asEngineError(err)
+	switch {
+	case e.NotAQuery:
+		return engine.BadRequest("Statement type `io.confluent.ksql.parser.KsqlParser$PreparedStatement' not supported for this resource")
+	case strings.HasPrefix(e.Brief, "line "):
+		e.Message += "\nCaused by: " + e.Brief
+	}
+	return &e
 }
 
 // failStream answers as /query-stream does: chunked, without a content type.
@@ -246,7 +260,12 @@ func (s *Server) print(w http.ResponseWriter, r *http.Request, p *engine.Printin
 	err := p.Run(r.Context(), headings, func(line string) error {
 		_, err := out.WriteString(line + "\n")
 		return err
-	}, flush)
+	}, func(quiet bool) error {
+		if quiet && headings { // the older endpoint shows that it is there
+			_ = out.WriteByte('\n')
+		}
+		return flush()
+	})
 	if err != nil {
 		s.log.Info("PRINT ended early", "err", err)
 	}

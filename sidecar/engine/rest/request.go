@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/sidestream/sidestream/sidecar/engine"
@@ -42,6 +43,9 @@ func read(r *http.Request, into any, entity string) error {
 	data, err := readAll(r)
 	if err != nil {
 		return err
+	}
+	if len(data) == 0 && r.ContentLength == 0 { // ksqlDB stumbles over it
+		return &engine.Error{Status: http.StatusInternalServerError, Code: engine.CodeServerError, Message: "The request has no body"}
 	}
 	return decode(data, into, entity)
 }
@@ -101,6 +105,12 @@ func jacksonText(data []byte, err error, entity string) string {
 		}
 		return fmt.Sprintf("Unexpected character ('%c' (code %d)): was expecting double-quote to start field name%s", c, c, source(data, at+1))
 	case errors.As(err, &kind):
+		if kind.Type == reflect.TypeFor[peerAddress]() && kind.Value == "object" {
+			const class = entityPackage + "KsqlHostInfoEntity"
+			at := max(bytes.Index(data, []byte(`"`+kind.Field+`"`)), 0)
+			at += max(bytes.IndexByte(data[at:], '{'), 0)
+			return fmt.Sprintf("Cannot construct instance of `%s` (although at least one Creator exists): cannot deserialize from Object value (no delegate- or property-based Creator)%s (through reference chain: %s[%q])", class, source(data, int64(at)), entity, kind.Field)
+		}
 		if kind.Field == "" && kind.Value == "array" {
 			return fmt.Sprintf("Cannot deserialize value of type `%s` from Array value (token `JsonToken.START_ARRAY`)%s", entity, source(data, 0))
 		}

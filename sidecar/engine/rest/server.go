@@ -25,7 +25,7 @@ type Engine interface {
 	Health(ctx context.Context) engine.Health
 	Statuses() map[string]engine.CommandStatus
 	ValidProperty(name string) error
-	ClusterStatus() (map[string]any, bool)
+	ClusterStatus(ctx context.Context) (map[string]engine.HostStatus, bool)
 	Metrics() []engine.QueryMetrics
 	OpenQueries() int
 	Done() <-chan struct{}
@@ -69,8 +69,8 @@ func New(e Engine, log *slog.Logger) *Server {
 	s.get("/chc/ready", s.alive)
 	s.post("/ksql", s.statementsRequest)
 	s.post("/ksql/terminate", s.terminate)
-	s.post("/heartbeat", s.peer)
-	s.post("/lag", s.peer)
+	s.post("/heartbeat", s.heartbeat)
+	s.post("/lag", s.lag)
 	s.route(http.MethodPost, "/query", nil, s.oldQuery)
 	s.route(http.MethodPost, "/query-stream", nil, s.queryStream)
 	s.route(http.MethodPost, "/close-query", nil, s.closeQuery)

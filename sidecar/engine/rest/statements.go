@@ -97,8 +97,8 @@ func (s *Server) healthcheck(w http.ResponseWriter, r *http.Request) {
 	}{h.Metastore && h.Kafka && h.CommandRunner, d, "READY"})
 }
 
-func (s *Server) clusterStatus(w http.ResponseWriter, _ *http.Request) {
-	status, on := s.engine.ClusterStatus()
+func (s *Server) clusterStatus(w http.ResponseWriter, r *http.Request) {
+	status, on := s.engine.ClusterStatus(r.Context())
 	if !on {
 		w.Header().Set("Content-Type", mediaJSON)
 		w.WriteHeader(http.StatusNotFound)
@@ -107,15 +107,34 @@ func (s *Server) clusterStatus(w http.ResponseWriter, _ *http.Request) {
 	reply(w, map[string]any{"clusterStatus": status})
 }
 
-// peer answers what ksqlDB's nodes tell each other: this one has no others.
-func (s *Server) peer(w http.ResponseWriter, r *http.Request) {
-	var ignored map[string]any
-	if err := read(r, &ignored, entityPackage+"HeartbeatMessage"); err != nil {
+// heartbeat and lag answer what ksqlDB's nodes tell each other: this one has no
+// others.
+func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Host peerAddress `json:"hostInfo"`
+		Time int64       `json:"timestamp"`
+	}
+	s.peer(w, r, &body, "HeartbeatMessage")
+}
+
+func (s *Server) lag(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Host peerAddress    `json:"ksqlHost"`
+		Lags map[string]any `json:"hostStoreLags"`
+	}
+	s.peer(w, r, &body, "LagReportingMessage")
+}
+
+func (s *Server) peer(w http.ResponseWriter, r *http.Request, body any, entity string) {
+	if err := read(r, body, entityPackage+entity); err != nil {
 		s.fail(w, err, "")
 		return
 	}
 	reply(w, map[string]bool{"ok": true})
 }
+
+// peerAddress is a node's host:port.
+type peerAddress string
 
 func (s *Server) statuses(w http.ResponseWriter, _ *http.Request) {
 	out := map[string]string{}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strings"
 
 	"github.com/coder/websocket"
 
@@ -34,16 +33,19 @@ func (s *Server) websocketQuery(w http.ResponseWriter, r *http.Request) {
 	rows, printing, err := s.engine.Query(ctx, body.request())
 	switch {
 	case err != nil:
-		message := asEngineError(err).Message
-		if i := strings.LastIndex(message, "\nStatement: "); i > 0 {
-			message = message[:i]
+		e := asEngineError(err)
+		message := "Error parsing query: " + e.Message
+		if e.Brief != "" && !e.NotAQuery {
+			message = "Error parsing query: " + e.Brief
+		} else if e.NotAQuery {
+			message = e.Brief
 		}
-		finish(websocket.StatusUnsupportedData, "Error parsing query: "+message)
+		finish(websocket.StatusUnsupportedData, message)
 		return
 	case printing != nil:
 		err = printing.Run(ctx, false, func(line string) error {
 			return c.Write(ctx, websocket.MessageText, marshal(line))
-		}, func() error { return nil })
+		}, func(bool) error { return nil })
 	default:
 		err = s.socketRows(ctx, c, rows)
 	}

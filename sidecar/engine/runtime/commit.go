@@ -17,7 +17,6 @@ func (l *life) commit() error {
 			t.exec.Flush()
 		}
 	}
-	emitted := l.prod.records
 	for _, s := range l.stores {
 		if s.table.Changed() > 0 {
 			if err := s.record(ctx, l.prod); err != nil {
@@ -66,7 +65,7 @@ func (l *life) commit() error {
 	if latest > 0 {
 		q.LastTime.Store(latest)
 	}
-	q.Emitted.Add(int64(emitted))
+	l.count()
 	q.Commits.Add(1)
 	l.measure()
 	q.rt.keep()

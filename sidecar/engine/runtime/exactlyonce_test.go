@@ -39,7 +39,7 @@ func TestRestartsInTheMiddle(t *testing.T) {
 				in = append(in, more...)
 				b.write("orders", 2, more[:200]...)
 				if round%2 == 0 {
-					waitFor(t, func() bool { return q.Commits.Load() > 0 && c1.Emitted.Load() >= 400 })
+					waitFor(t, func() bool { return q.Commits.Load() > 0 && c1.Emitted.Load() >= 200 })
 				}
 				b.write("orders", 2, more[200:]...)
 				if c.kill {

@@ -36,6 +36,8 @@ type queue struct {
 	has  bool
 	from int64 // records below have been processed
 	pos  int64 // the offset behind what has been processed
+	// processed since the last commit
+	records, bytes int64
 }
 
 var decompressor = kgo.DefaultDecompressor()
@@ -167,6 +169,8 @@ func (t *task) run(budget int) (n int, err error) {
 			}
 		}
 		n++
+		q.records++
+		q.bytes += int64(len(q.head.Key) + len(q.head.Value))
 		if err := q.advance(); err != nil {
 			return n, err
 		}

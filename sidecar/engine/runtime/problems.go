@@ -124,6 +124,7 @@ func rowText(p exec.Problem, rows bool) *string {
 // problem logs what went wrong with a record. The query goes on.
 func (q *Query) problem(p exec.Problem) {
 	q.Problems.Add(1)
+	q.unread(p)
 	if q.rt.cfg.OnProblem != nil {
 		q.rt.cfg.OnProblem(q.id, p)
 	}

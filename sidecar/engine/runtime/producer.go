@@ -50,6 +50,7 @@ type producer struct {
 type outTopic struct {
 	name       string
 	partitions []outPartition
+	records    int // added since the last commit
 }
 
 type outPartition struct {
@@ -111,6 +112,7 @@ func (p *producer) add(ctx context.Context, part *outPartition, key, value []byt
 	part.batchWriter.add(key, value, ms, headers)
 	p.pending += len(part.buf) - before
 	p.records++
+	part.topic.records++
 	if p.pending >= pendingMax || len(part.buf) >= batchMax {
 		return p.send(ctx)
 	}

@@ -75,6 +75,8 @@ type Query struct {
 	Lag       atomic.Int64 // records, markers included, that its inputs hold before it
 	restored  atomic.Int64
 	toRestore atomic.Int64
+	read      map[string]*Traffic // by topic; made once
+	written   Traffic
 }
 
 func newQuery(r *Runtime, p *plan.Query, o Options) *Query {
@@ -206,6 +208,12 @@ func (q *Query) prepare(ctx context.Context) error {
 	}
 	if err := q.findStores(); err != nil {
 		return err
+	}
+	q.read = map[string]*Traffic{}
+	for _, sub := range q.subs {
+		for _, r := range sub.Reads {
+			q.read[q.topicOf(r)] = &Traffic{}
+		}
 	}
 	return q.createInternal(ctx)
 }
