@@ -13,6 +13,9 @@ import (
 // rebalance is called by Poll. While it waits and restores, the client's own
 // thread keeps the membership alive.
 func (l *life) rebalance(c *kafka.Consumer, ev kafka.Event) error {
+	if l.closing.Load() {
+		return c.Unassign() // the tasks may be the next life's by now
+	}
 	switch e := ev.(type) {
 	case kafka.AssignedPartitions:
 		if err := l.assign(e.Partitions); err != nil {

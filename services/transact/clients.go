@@ -159,13 +159,29 @@ func (r *Runner) check(topics map[string]topic) error {
 	return nil
 }
 
-// passLogs gives the clients' log to the Runner's until the channel closes.
-func passLogs(logs <-chan kafka.LogEvent, to *slog.Logger) {
-	for e := range logs {
+// passLogs gives the clients' log to the Runner's until over is closed. The
+// channel stays open: a client that is left behind may still write to it.
+func passLogs(logs <-chan kafka.LogEvent, over <-chan struct{}, to *slog.Logger) {
+	pass := func(e kafka.LogEvent) {
 		level := slog.LevelDebug // what matters comes back as an error, too
 		if e.Level <= 2 {
 			level = slog.LevelError
 		}
 		to.Log(context.Background(), level, "kafka client: "+e.Message, "client", e.Name, "tag", e.Tag)
+	}
+	for {
+		select {
+		case e := <-logs:
+			pass(e)
+		case <-over:
+			for {
+				select {
+				case e := <-logs:
+					pass(e)
+				default:
+					return
+				}
+			}
+		}
 	}
 }

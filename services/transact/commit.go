@@ -133,6 +133,7 @@ func (l *life) produce(r *Record) error {
 func (l *life) committed(b *batch, took time.Duration) error {
 	now := time.Now()
 	l.settled = l.settled || l.r.Ready()
+	l.worked = true
 	l.r.m.commits.Inc()
 	l.r.m.commitTime.Observe(took.Seconds())
 	l.r.m.outputs.Add(float64(len(b.outputs)))

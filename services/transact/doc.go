@@ -44,6 +44,9 @@
 //     gave up a slow transaction), any fatal error of the client, an unknown
 //     outcome of a commit: both clients are closed and made anew, the state is
 //     brought up to date from the changelog, and work goes on.
+//   - A consumer that is fenced (the broker takes it for another of its name) has
+//     a fatal error, and its client can't be closed: it is left behind, and a new
+//     one takes over.
 //   - A broker that is away: retried for ever. Only at start it is an error.
 //   - A zombie: every transaction carries the group's generation (KIP-447), so
 //     one that lost its partitions can't commit. Its successor waits until the

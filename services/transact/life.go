@@ -40,6 +40,9 @@ type life struct {
 	nextTick  time.Time
 	aborts    int         // in a row
 	fault     error       // of a rebalance; ends the life
+	lost      bool        // the consumer told a fatal error
+	worked    bool        // something was committed
+	closing   atomic.Bool // what was not committed is processed again by the next life
 	brokerOut atomic.Bool // reported
 	waiting   sync.WaitGroup
 }
@@ -65,42 +68,46 @@ type batch struct {
 }
 
 // live makes the clients, works, and returns when ctx is done (nil), or with
-// the error that ended it.
-func (r *Runner) live(ctx, hard context.Context, first bool) (err error) {
+// the error that ended it. It tells whether it was a good life: something was
+// committed, and nobody took its name.
+func (r *Runner) live(ctx, hard context.Context, first bool) (worked bool, err error) {
 	l := &life{r: r, ctx: ctx, hard: hard, tasks: map[int32]*task{}, logs: make(chan kafka.LogEvent, 1000), reported: make(chan struct{}, 1)}
+	defer func() { worked = l.worked && !l.lost }()
 	logged := make(chan struct{})
-	go func() { passLogs(l.logs, r.log); close(logged) }()
-	defer func() { close(l.logs); <-logged }()
+	over := make(chan struct{})
+	go func() { passLogs(l.logs, over, r.log); close(logged) }()
+	defer func() { close(over); <-logged }()
 
 	if l.producer, err = r.newProducer(l.logs); err != nil {
-		return &stopError{fmt.Errorf("the Kafka client refuses its configuration: %w", err)}
+		return false, &stopError{fmt.Errorf("the Kafka client refuses its configuration: %w", err)}
 	}
 	defer l.closeProducer()
 	l.waiting.Add(1)
 	go func() { defer l.waiting.Done(); l.readReports() }()
 	if l.admin, err = kafka.NewAdminClientFromProducer(l.producer); err != nil {
-		return err
+		return false, err
 	}
 	defer l.admin.Close()
 
 	if err := l.findTopics(first); err != nil {
-		return err
+		return false, err
 	}
 	if err := retry(l.ctx, l.producer.InitTransactions); err != nil {
-		return fmt.Errorf("begin as the producer %s-%s: %w", r.cfg.Name, r.instance, err)
+		return false, fmt.Errorf("begin as the producer %s-%s: %w", r.cfg.Name, r.instance, err)
 	}
 	if l.consumer, err = r.newConsumer(l.logs); err != nil {
-		return &stopError{fmt.Errorf("the Kafka client refuses its configuration: %w", err)}
+		return false, &stopError{fmt.Errorf("the Kafka client refuses its configuration: %w", err)}
 	}
-	defer func() {
-		if cerr := l.consumer.Close(); cerr != nil {
-			r.log.Warn("closing the consumer", "error", cerr)
-		}
-	}()
+	defer l.closeConsumer()
 	if err := l.consumer.SubscribeTopics(r.cfg.Inputs, l.rebalance); err != nil {
-		return fmt.Errorf("subscribe: %w", err)
+		return false, fmt.Errorf("subscribe: %w", err)
 	}
-	return l.loop()
+	err = l.loop()
+	r.setReady(false)
+	if err != nil && ctx.Err() == nil {
+		r.log.Info("closing the Kafka clients", "because", err)
+	}
+	return false, err
 }
 
 // findTopics learns about the topics and checks them.
@@ -156,6 +163,35 @@ func (l *life) readReports() {
 func (l *life) brokersDown() {
 	if l.brokerOut.CompareAndSwap(false, true) {
 		l.r.log.Warn("no Kafka broker can be reached; trying on", "brokers", l.r.cfg.Brokers)
+	}
+}
+
+// closePatience is how long a consumer may take to close.
+const closePatience = 5 * time.Second
+
+// closeConsumer closes the consumer, or leaves it behind when it can't be closed:
+// after a fatal error (a broker that took it for another one of its name)
+// librdkafka refuses to begin the end for which confluent-kafka-go's Close then
+// waits for ever. What stays is some memory and a few threads that do nothing:
+// the fatal error has taken it out of its group.
+func (l *life) closeConsumer() {
+	l.closing.Store(true)
+	l.r.m.partitions.Set(0)
+	closed := make(chan error, 1)
+	go func() { closed <- l.consumer.Close() }()
+	patience := closePatience
+	if l.lost {
+		patience = time.Second // for the good of what it may still do
+	}
+	select {
+	case err := <-closed:
+		if err != nil {
+			l.r.log.Warn("closing the consumer", "error", err)
+		}
+	case <-time.After(patience):
+		l.r.left++
+		l.r.m.left.Inc()
+		l.r.log.Error("a consumer that can't be closed is left behind; work goes on with a new one", "after", patience)
 	}
 }
 
@@ -253,6 +289,7 @@ func (l *life) handle(ev kafka.Event) error {
 	case kafka.Error:
 		switch {
 		case e.IsFatal():
+			l.lost = true
 			return fmt.Errorf("consumer: %w", e)
 		case e.Code() == kafka.ErrAllBrokersDown:
 			l.brokersDown()

@@ -11,7 +11,8 @@ type metrics struct {
 	records, poison     *prometheus.CounterVec // by topic
 	outputs             prometheus.Counter
 	commits, aborts     prometheus.Counter
-	lives, restored     prometheus.Counter
+	lives, left         prometheus.Counter
+	restored            prometheus.Counter
 	partitions, ready   prometheus.Gauge
 	commitTime, latency prometheus.Histogram
 }
@@ -40,6 +41,7 @@ func newMetrics(reg prometheus.Registerer, group string) *metrics {
 		commits:    counter("commits_total", "Transactions committed."),
 		aborts:     counter("aborts_total", "Transactions aborted."),
 		lives:      counter("restarts_total", "Times the Kafka clients were made anew after an error."),
+		left:       counter("consumers_left_behind_total", "Kafka consumers that could not be closed after a fatal error."),
 		restored:   counter("restored_records_total", "Changelog records read to restore state."),
 		partitions: gauge("partitions", "Partitions owned."),
 		ready:      gauge("ready", "1 when partitions are assigned and their state is restored."),

@@ -14,6 +14,9 @@ import (
 // drainTimeout is how long a stop waits for the open transaction.
 const drainTimeout = 10 * time.Second
 
+// mostLeft is how many consumers may be left behind, before they cost too much.
+const mostLeft = 20
+
 // Runner runs a Processor. Make it with New and call Run once.
 type Runner struct {
 	cfg      Config
@@ -23,6 +26,7 @@ type Runner struct {
 	m        *metrics
 	store    *store // nil without a changelog
 	ready    atomic.Bool
+	left     int // consumers left behind
 }
 
 // New checks cfg; it starts nothing.
@@ -64,7 +68,7 @@ func (s *stopError) Unwrap() error { return s.err }
 // and returns nil. It returns an error if the broker can't be reached at start
 // (within Config.StartTimeout), a topic is missing or has the wrong number of
 // partitions, the state directory can't be used, an output can't ever be sent,
-// or the processor fails.
+// the processor fails, or its name is taken again and again.
 func (r *Runner) Run(ctx context.Context) (err error) {
 	defer r.setReady(false)
 	if r.cfg.Changelog != "" {
@@ -81,8 +85,7 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 
 	pause := 100 * time.Millisecond
 	for first := true; ; first = false {
-		began := time.Now()
-		err := r.live(ctx, hard, first)
+		worked, err := r.live(ctx, hard, first)
 		r.setReady(false)
 		var stop *stopError
 		if errors.As(err, &stop) {
@@ -94,8 +97,11 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 			}
 			return nil
 		}
+		if r.left >= mostLeft {
+			return fmt.Errorf("%d Kafka consumers could not be closed after fatal errors, the last one: %w; does another process run as %q?", r.left, err, r.instance)
+		}
 		r.m.lives.Inc()
-		if time.Since(began) > time.Minute {
+		if worked {
 			pause = 100 * time.Millisecond
 		}
 		if fatal(err) {
