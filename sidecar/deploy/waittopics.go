@@ -32,6 +32,23 @@ func WaitTopics(ctx context.Context, brokers []string, topics []Topic) error {
 	}
 }
 
+// WaitKafka waits until a broker answers. After the context's end the error says
+// what came instead.
+func WaitKafka(ctx context.Context, brokers []string) error {
+	for {
+		cl, err := connect(ctx, brokers)
+		if err == nil {
+			cl.Close()
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
 func topicsThere(ctx context.Context, brokers, names []string) error {
 	cl, err := connect(ctx, brokers)
 	if err != nil {

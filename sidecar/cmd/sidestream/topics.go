@@ -28,6 +28,7 @@ func topicsVerb(verb string) *cobra.Command {
 	file := f.String("file", "ksql/topics.yaml", "the topics")
 	brokers := f.String("bootstrap", defaultBrokers(), "Kafka's addresses, divided by commas (KAFKA_BOOTSTRAP_SERVERS)")
 	limit := f.Duration("timeout", time.Minute, "how long it may take")
+	start := f.Duration("start-timeout", 0, "how long Kafka may be away at the start")
 	alter := new(bool)
 	if verb == "apply" {
 		alter = f.Bool("alter", false, "change configs that differ")
@@ -45,6 +46,13 @@ changed: keys would move.`
 		topics, err := deploy.LoadTopics(*file)
 		if err != nil {
 			return err
+		}
+		if *start > 0 {
+			waiting, done := context.WithTimeout(cmd.Context(), *start)
+			defer done()
+			if err := deploy.WaitKafka(waiting, list(*brokers)); err != nil {
+				return err
+			}
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), *limit)
 		defer cancel()
