@@ -80,6 +80,25 @@ func (c *Client) Register(subject, schemaType, text string) (int, error) {
 	return out.ID, nil
 }
 
+// Delete deletes a subject, as its topic goes; records that name the ids of its
+// schemas can still be read. One that isn't there is no mistake.
+func (c *Client) Delete(subject string) ([]int, error) {
+	c.mu.Lock()
+	for key := range c.registered {
+		if key[0] == subject {
+			delete(c.registered, key)
+		}
+	}
+	c.mu.Unlock()
+	var versions []int
+	err := c.do(http.MethodDelete, "/subjects/"+url.PathEscape(subject), nil, &versions)
+	var refused *Error
+	if errors.As(err, &refused) && (refused.Code == CodeNoSubject || refused.Code == CodeSubjectDeleted) {
+		err = nil
+	}
+	return versions, err
+}
+
 // ByID gives a schema by its id, with the texts of its references by name.
 func (c *Client) ByID(id int) (schemaType, text string, references map[string]string, err error) {
 	c.mu.Lock()
@@ -170,12 +189,12 @@ func (c *Client) do(method, path string, in, out any) error {
 			last = fmt.Errorf("the Schema Registry at %s does not answer: %w (is ksql.schema.registry.url right, and is it running?)", base, err)
 			continue
 		}
-		return read(resp, base, out)
+		return readAnswer(resp, base, out)
 	}
 	return last
 }
 
-func read(resp *http.Response, base string, out any) error {
+func readAnswer(resp *http.Response, base string, out any) error {
 	defer resp.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if err != nil {

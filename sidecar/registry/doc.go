@@ -1,10 +1,11 @@
 // Package registry is a Schema Registry with Confluent's REST API: [Client] talks
-// to one over HTTP, [Memory] keeps the schemas by itself and serves the API, for
-// tests and demonstrations.
+// to one over HTTP, [Embedded] is one by itself, in memory or in a directory, for
+// development, tests and demonstrations.
 //
 // In: schemas of topics' keys and values under subjects ("<topic>-value"). Out:
-// ids, by which records name the schema that they were written with. Both types
-// are a serde.SchemaRegistry.
+// ids, by which records name the schema that they were written with. A schema
+// that readers of the subject's earlier ones couldn't live with is refused, by
+// the level of compatibility that is set. Both types are a serde.SchemaRegistry.
 //
 // Next: package serde reads and writes records by the schemas.
 package registry
@@ -18,13 +19,29 @@ const (
 	JSON     = "JSON"
 )
 
-// Error codes of the API.
+// Error codes of the API: the first three digits are the status of the answer.
 const (
-	CodeNoSubject = 40401
-	CodeNoVersion = 40402
-	CodeNoSchema  = 40403
-	CodeBadSchema = 42201
-	CodeBadNumber = 42202
+	CodeIncompatible          = 409
+	CodeNoSubject             = 40401
+	CodeNoVersion             = 40402
+	CodeNoSchema              = 40403
+	CodeSubjectDeleted        = 40404
+	CodeSubjectNotDeleted     = 40405
+	CodeVersionDeleted        = 40406
+	CodeVersionNotDeleted     = 40407
+	CodeNoSubjectLevel        = 40408
+	CodeNoSubjectMode         = 40409
+	CodeBadSchema             = 42201
+	CodeBadNumber             = 42202
+	CodeBadLevel              = 42203
+	CodeBadMode               = 42204
+	CodeNotPermitted          = 42205
+	CodeReferenced            = 42206
+	CodeOtherID               = 42207
+	codeStore                 = 50001
+	codeUnprocessable         = 422
+	codeBadRequest            = 400
+	latest                int = -1
 )
 
 // Reference is a schema that another one uses, under the name that it uses.
@@ -34,7 +51,7 @@ type Reference struct {
 	Version int    `json:"version"`
 }
 
-// Schema is a registered schema. Type is AVRO where it is empty.
+// Schema is a schema's text with what it needs. Type is AVRO where it is empty.
 type Schema struct {
 	Type       string      `json:"schemaType,omitempty"`
 	Text       string      `json:"schema"`
@@ -56,6 +73,10 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s (error code %d)", e.Message, e.Code) }
+
+func refuse(code int, format string, args ...any) error {
+	return &Error{code, fmt.Sprintf(format, args...)}
+}
 
 // typeOf is a schema's type, spelt out.
 func typeOf(name string) string {

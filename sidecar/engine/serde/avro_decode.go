@@ -22,7 +22,7 @@ type avroDecoder struct{ *framed }
 func newAvroDecoder(f plan.Format, cols []schema.Column, o Options) (Decoder, error) {
 	bare := unwrapped(f, cols, o)
 	fr, err := newFramed(Avro, o, func(text string, refs map[string]string) (Decoder, error) {
-		s, err := parseAvro(text, refs)
+		s, err := ParseAvro(text, refs)
 		if err != nil {
 			return nil, err
 		}

@@ -43,7 +43,7 @@ func newAvroEncoder(f plan.Format, cols []schema.Column, o Options) (Encoder, er
 
 // compile makes the plan for a schema.
 func (e *avroEncoder) compile(text string, refs map[string]string) error {
-	s, err := parseAvro(text, refs)
+	s, err := ParseAvro(text, refs)
 	if err != nil {
 		return err
 	}

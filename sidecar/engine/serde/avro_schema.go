@@ -166,8 +166,9 @@ func (b *avroBuilder) value(t types.Type, name string) {
 	}
 }
 
-// parseAvro parses a schema's text; references are schemas that it names.
-func parseAvro(text string, refs map[string]string) (avro.Schema, error) {
+// ParseAvro reads the text of an AVRO schema; refs are the texts of schemas that it
+// names, by name.
+func ParseAvro(text string, refs map[string]string) (avro.Schema, error) {
 	cache := &avro.SchemaCache{}
 	names := make([]string, 0, len(refs))
 	for name := range refs {
@@ -241,7 +242,7 @@ func isMapEntry(s avro.Schema) bool {
 
 // inferAvro is the type that a schema describes.
 func inferAvro(text string, refs map[string]string) (types.Type, error) {
-	s, err := parseAvro(text, refs)
+	s, err := ParseAvro(text, refs)
 	if err != nil {
 		return types.Type{}, err
 	}

@@ -66,7 +66,7 @@ func fuzzFormat(f *testing.F, name string) {
 	f.Fuzz(func(t *testing.T, shape, data []byte, schemaText string) {
 		chance.Bound(t, len(shape)+len(data)+len(schemaText), func() {
 			s := chance.New(shape)
-			format, o := plan.Format{Name: name, Props: map[string]string{}}, serde.Options{IsKey: s.Bool(), Subject: "t", Registry: registry.NewMemory()}
+			format, o := plan.Format{Name: name, Props: map[string]string{}}, serde.Options{IsKey: s.Bool(), Subject: "t", Registry: registry.New()}
 			format.Unwrapped = s.Bool() && serde.CanUnwrap(name)
 			switch name {
 			case serde.Delimited:
@@ -160,7 +160,7 @@ func foreign(format plan.Format, o serde.Options, text string, data []byte) {
 	if err != nil {
 		return
 	}
-	r := registry.NewMemory()
+	r := registry.New()
 	id, err := r.Register("t", serde.SchemaType(format.Name), text)
 	if err != nil {
 		return

@@ -49,7 +49,7 @@ func inferType(f plan.Format, text string, references map[string]string) (types.
 	case JSONSchema:
 		return inferJSON(text, references)
 	case Protobuf:
-		file, err := parseProto(text, references)
+		file, err := ParseProtobuf(text, references)
 		if err != nil {
 			return types.Type{}, err
 		}

@@ -47,7 +47,7 @@ type protoByMessage struct {
 
 func newProtoDecoder(f plan.Format, cols []schema.Column, o Options) (Decoder, error) {
 	fr, err := newFramed(Protobuf, o, func(text string, refs map[string]string) (Decoder, error) {
-		file, err := parseProto(text, refs)
+		file, err := ParseProtobuf(text, refs)
 		return &protoByMessage{file: file, cols: cols, o: o, opened: map[string]opened{}}, err
 	})
 	return protoSRDecoder{fr}, err
@@ -118,7 +118,7 @@ func ownProto(f plan.Format, cols []schema.Column, o Options) (m protoreflect.Me
 	if err != nil {
 		return nil, false, err
 	}
-	file, err := parseProto(text, nil)
+	file, err := ParseProtobuf(text, nil)
 	if err != nil {
 		return nil, false, err
 	}
@@ -405,10 +405,12 @@ func readProtoTime(kind types.Kind) protoRead {
 		}
 		switch kind {
 		case types.Date:
-			if a < 1 || a > 9999 || b < 1 || b > 12 || c < 1 || c > 31 {
-				return types.Value{}, fmt.Errorf("invalid PROTOBUF data: %d-%d-%d is not a date", a, b, c)
+			year := int(int32(a))
+			day := time.Date(year, time.Month(b), int(c), 0, 0, 0, 0, time.UTC)
+			if b < 1 || b > 12 || c < 1 || c > 31 || day.Day() != int(c) {
+				return types.Value{}, fmt.Errorf("invalid PROTOBUF data: %d-%d-%d is not a date", year, b, c)
 			}
-			return types.NewDate(time.Date(int(a), time.Month(b), int(c), 0, 0, 0, 0, time.UTC).Unix() / 86400), nil
+			return types.NewDate(day.Unix() / 86400), nil
 		case types.Time:
 			return types.NewTime(((a*60+b)*60+c)*1000 + d/1e6), nil
 		}

@@ -63,7 +63,7 @@ func newProtoNoSREncoder(f plan.Format, cols []schema.Column, o Options) (Encode
 
 // compile makes the plan for a schema.
 func (e *protoEncoder) compile(text string, refs map[string]string) error {
-	file, err := parseProto(text, refs)
+	file, err := ParseProtobuf(text, refs)
 	if err != nil {
 		return err
 	}

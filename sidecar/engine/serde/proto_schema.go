@@ -180,8 +180,10 @@ message Decimal { bytes value = 1; uint32 precision = 2; int32 scale = 3; }`,
 	"google/type/timeofday.proto": `syntax = "proto3"; package google.type; message TimeOfDay { int32 hours = 1; int32 minutes = 2; int32 seconds = 3; int32 nanos = 4; }`,
 }
 
-// parseProto reads a schema's text; refs are the files that it imports.
-func parseProto(text string, refs map[string]string) (protoreflect.FileDescriptor, error) {
+// ParseProtobuf reads the text of a PROTOBUF schema; refs are the texts of the
+// files that it imports, by name. Those that every registry knows (google/protobuf,
+// google/type, confluent) need none.
+func ParseProtobuf(text string, refs map[string]string) (protoreflect.FileDescriptor, error) {
 	const root = "schema.proto"
 	files := map[string]string{}
 	for name, text := range builtinProtos {

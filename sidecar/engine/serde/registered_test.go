@@ -33,7 +33,7 @@ func allValues() []types.Value {
 func TestRegisteredFormats(t *testing.T) {
 	for _, name := range []string{serde.Avro, serde.Protobuf, serde.JSONSchema, serde.ProtobufNoSR} {
 		t.Run(name, func(t *testing.T) {
-			f, schemas := plan.Format{Name: name}, registry.NewMemory()
+			f, schemas := plan.Format{Name: name}, registry.New()
 			o := serde.Options{Subject: "t-value", Registry: schemas}
 			enc, err := serde.NewEncoder(f, allKinds, o)
 			require.NoError(t, err)
