@@ -17,6 +17,18 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/types"
 )
 
+// queryID names a query that isn't kept. One that ksqlDB would answer from the
+// rows that a persistent query writes, by its scalable push queries, has their name.
+func queryID(env *analyze.Env, q *ast.Query) string {
+	name := q.From.Source.Name
+	src, ok := env.Catalog.Source(name)
+	if ok && src.CreatedBy != "" && env.Config["ksql.query.push.v2.enabled"] == "true" && !options(env.Config).FromEarliest && q.Emit == ast.EmitChanges &&
+		len(q.From.Joins) == 0 && q.GroupBy == nil && q.PartitionBy == nil && q.Window == nil && q.Having == nil {
+		return fmt.Sprintf("SCALABLE_PUSH_QUERY_%s_%d", name, rand.Int64())
+	}
+	return transientID(name)
+}
+
 // transientID names a query that isn't kept.
 func transientID(source string) string {
 	return fmt.Sprintf("transient_%s_%d", source, rand.Int64())

@@ -44,6 +44,8 @@ func (e *Engine) transient(ctx context.Context, o runtime.Options, p *analyze.Pu
 	r.each = func(r *Rows, fn func([]types.Value, bool) error, idle func() error) (End, error) {
 		rows := make(chan *exec.Row, ahead)
 		ended := make(chan error, 1)
+		ready := make(chan struct{})
+		o.Ready = func() { close(ready) }
 		go func() {
 			ended <- e.rt.Push(r.ctx, p.Plan, o, func(row *exec.Row) error {
 				select {
@@ -60,6 +62,16 @@ func (e *Engine) transient(ctx context.Context, o runtime.Options, p *analyze.Pu
 			for range rows {
 			}
 		}()
+		// A client that has its header sees what is written from then on.
+		select {
+		case <-ready:
+		case <-r.ctx.Done():
+		case err := <-ended:
+			if r.ctx.Err() == nil && err != nil {
+				return AtEnd, err
+			}
+			ended <- err
+		}
 		left := p.Limit
 		for left != 0 {
 			var row *exec.Row

@@ -156,7 +156,7 @@ func statementKind(st ast.Statement) string {
 func (e *Engine) selectRows(ctx context.Context, s *session, st *ast.Select) (*Rows, error) {
 	env := s.env()
 	if st.Query.Emit != ast.EmitNone {
-		push, err := analyze.PushQuery(&env, st, transientID(st.Query.From.Source.Name))
+		push, err := analyze.PushQuery(&env, st, queryID(&env, st.Query))
 		if err != nil {
 			return nil, err
 		}

@@ -3,10 +3,13 @@ package enginetest
 import (
 	"fmt"
 	"slices"
+	"sync"
 )
 
-// registry is a Schema Registry in memory whose ids can be chosen.
+// registry is a Schema Registry in memory whose ids can be chosen. It may be used
+// from many goroutines.
 type registry struct {
+	mu       sync.Mutex
 	schemas  map[int]registered
 	subjects map[string]int
 	next     int
@@ -22,12 +25,14 @@ func newRegistry() *registry {
 
 // add registers a case's schema.
 func (r *registry) add(s subject) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	id := s.id
 	if id != 0 {
 		r.put(s.name, s.kind, s.text, id)
 	} else {
 		var err error
-		if id, err = r.Register(s.name, s.kind, s.text); err != nil {
+		if id, err = r.register(s.name, s.kind, s.text); err != nil {
 			return err
 		}
 	}
@@ -48,6 +53,12 @@ func (r *registry) put(subject, kind, text string, id int) {
 
 // Register gives a schema an id, the same to the same schema.
 func (r *registry) Register(subject, kind, text string) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.register(subject, kind, text)
+}
+
+func (r *registry) register(subject, kind, text string) (int, error) {
 	want := registered{kind, text}
 	if id := r.subjects[subject]; id != 0 && r.schemas[id] == want {
 		return id, nil
@@ -71,6 +82,12 @@ func (r *registry) Register(subject, kind, text string) (int, error) {
 
 // ByID gives the schema of an id.
 func (r *registry) ByID(id int) (kind, text string, references map[string]string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byID(id)
+}
+
+func (r *registry) byID(id int) (kind, text string, references map[string]string, err error) {
 	s, ok := r.schemas[id]
 	if !ok {
 		return "", "", nil, fmt.Errorf("no schema has the id %d", id)
@@ -80,9 +97,11 @@ func (r *registry) ByID(id int) (kind, text string, references map[string]string
 
 // Latest gives the schema last registered under a subject.
 func (r *registry) Latest(subject string) (id int, kind, text string, references map[string]string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if id = r.subjects[subject]; id == 0 {
 		return 0, "", "", nil, nil
 	}
-	kind, text, references, err = r.ByID(id)
+	kind, text, references, err = r.byID(id)
 	return id, kind, text, references, err
 }

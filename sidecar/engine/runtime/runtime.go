@@ -185,6 +185,9 @@ type Options struct {
 	// UntilEnd, for Push: end with what the topics held at the start (pull queries
 	// on streams).
 	UntilEnd bool
+	// Ready, for Push, is called once it is settled from where the query reads: what
+	// is written from then on is seen.
+	Ready func()
 	// AtLeastOnce writes without transactions.
 	AtLeastOnce bool
 	// CommitInterval overrides the runtime's.

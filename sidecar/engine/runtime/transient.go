@@ -66,6 +66,9 @@ func (r *Runtime) push(ctx context.Context, p *plan.Query, o Options, fn func(ro
 	if err := t.position(ctx, admin, outside); err != nil {
 		return err
 	}
+	if o.Ready != nil {
+		o.Ready()
+	}
 	return t.run(ctx, client)
 }
 
