@@ -5,31 +5,41 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sidestream/sidestream/sidecar/client"
 	"github.com/sidestream/sidestream/sidecar/engine/ast"
+	"github.com/sidestream/sidestream/sidecar/engine/format"
 )
 
-// Options of Apply.
+// Options of Apply and MakePlan.
 type Options struct {
-	// Ledger remembers what was applied; nil compares texts alone, and then takes
-	// for changed what the server writes in another way.
-	Ledger Ledger
+	// Ledger remembers what was applied, and leads to Kafka; nil compares texts
+	// alone, takes for changed what the server writes in another way, and can only
+	// create and replace.
+	Ledger *Ledger
 	// Rebuild drops and makes again what the server refuses to replace, with
 	// everything that reads it: the new queries read their topics from the
 	// beginning and write their results again. For development only.
 	Rebuild bool
+	// AllowRebuild allows all rebuilds, as --@rebuild: allow before a statement
+	// allows one.
+	AllowRebuild bool
+	// DeleteTopics deletes the topics of what is removed, and of old versions that
+	// nobody else reads. Without it they stay.
+	DeleteTopics bool
 	// DryRun says what would be done.
 	DryRun bool
 	// Properties for all statements, before those that the folder SETs.
 	Properties map[string]string
 	// Progress is called after each statement; nil for nobody.
 	Progress func(Change)
+	// Say is told what takes its time, in a line; nil for nobody.
+	Say func(string)
+	// By is the version of who applies, for the ledger.
+	By string
 }
 
 // Action is what was done with a statement.
@@ -39,17 +49,22 @@ type Action string
 const (
 	Created  Action = "created"
 	Replaced Action = "replaced"
+	Resumed  Action = "resumed" // ended, and gone on with at the same offsets
+	MovedOn  Action = "moved"
 	Rebuilt  Action = "rebuilt"
+	Dropped  Action = "dropped"
 	Same     Action = "same"
 )
 
 // Change is what was done with a statement, or with DryRun would be.
 type Change struct {
-	Place   string `json:"place"` // file:line:column
+	Place   string `json:"place,omitempty"` // file:line:column
 	Kind    Kind   `json:"kind"`
 	Name    string `json:"name"`
 	Action  Action `json:"action"`
 	QueryID string `json:"queryId,omitempty"`
+	// Topic is the one that a rebuilt object has now.
+	Topic string `json:"topic,omitempty"`
 }
 
 // Extra is a persistent query of the server that nothing in the folder makes.
@@ -63,454 +78,505 @@ type Result struct {
 	Changes []Change `json:"changes"`
 	// Extras are left alone.
 	Extras []Extra `json:"extras,omitempty"`
+	// Left are the statements that it didn't come to, by place, after an error.
+	Left []string `json:"left,omitempty"`
+	// Notes are things to know or to do by hand.
+	Notes []string `json:"notes,omitempty"`
 }
 
-// defaults are the properties of every statement: a query must see what was
-// written before it was made, and each change of a table.
-var defaults = map[string]string{
-	"auto.offset.reset":                      "earliest",
-	"ksql.streams.cache.max.bytes.buffering": "0",
-}
-
-// Apply brings the server to what the folder says, statement by statement, and
-// sends nothing for those that are there already. What it couldn't do is the
-// error: a *Fault at the statement, after which nothing more was sent.
+// Apply brings the server to what the folder says: it makes a plan and carries it
+// out. Nothing is sent for what is there already, and nothing at all when the
+// plan holds something that is forbidden, or a rebuild that nobody has allowed.
+// One applier at a time works on a service: others wait. What couldn't be done is
+// the error: a *Fault at the statement, after which nothing more was sent.
 func Apply(ctx context.Context, c *client.Client, f *Folder, opts Options) (*Result, error) {
-	a := &applier{client: c, folder: f, opts: opts, done: map[*Statement]bool{}, entries: map[string]Entry{}}
-	if err := a.load(ctx); err != nil {
-		return nil, err
-	}
-	for _, s := range f.Statements {
-		if a.done[s] {
-			continue
+	a := &applier{opts: opts, ledger: opts.Ledger}
+	if opts.Ledger != nil && !opts.DryRun {
+		held, unlock, err := opts.Ledger.Lock(ctx, func(holder string) { a.say("waiting for %s, which applies SQL to this service", holder) })
+		if err != nil {
+			return nil, err
 		}
-		if err := a.statement(ctx, s); err != nil {
-			return &a.result, err
-		}
+		defer unlock()
+		ctx = held
 	}
-	a.extras()
-	return &a.result, nil
+	return a.run(ctx, c, f)
 }
 
 type applier struct {
-	client  *client.Client
-	folder  *Folder
-	opts    Options
-	entries map[string]Entry
-	sources map[string]client.Source
-	types   map[string]client.Schema
-	queries []client.RunningQuery
-	done    map[*Statement]bool
-	known   map[string]bool // queries that the folder accounts for
-	last    *int64
+	opts   Options
+	ledger *Ledger
+	plan   *planner
+	server *server
+	// objects are the names on the server of what has another one in the folder;
+	// topics likewise.
+	objects map[string]string
+	topics  map[string]string
+	started []string // queries that must run at the end
+	changes map[*item]Change
 	result  Result
 }
 
-// load reads what the server and the ledger have.
-func (a *applier) load(ctx context.Context) error {
-	entities, err := a.client.Exec(ctx, "SHOW STREAMS; SHOW TABLES; SHOW QUERIES; SHOW TYPES;")
-	if err != nil {
-		return err
+func (a *applier) say(format string, args ...any) {
+	if a.opts.Say != nil {
+		a.opts.Say(fmt.Sprintf(format, args...))
 	}
-	a.sources, a.types, a.queries, a.known = map[string]client.Source{}, map[string]client.Schema{}, nil, map[string]bool{}
-	for _, e := range entities {
-		for _, s := range append(e.Streams, e.Tables...) {
-			a.sources[s.Name] = s
-		}
-		for name, t := range e.Types {
-			a.types[name] = t
-		}
-		for _, q := range e.Queries {
-			if q.QueryType == "PERSISTENT" {
-				a.queries = append(a.queries, q)
-			}
-		}
-	}
-	if a.opts.Ledger == nil {
-		return nil
-	}
-	a.entries, err = a.opts.Ledger.Load(ctx)
-	return err
 }
 
-func (a *applier) statement(ctx context.Context, s *Statement) error {
-	switch s.Kind {
-	case Insert:
-		return a.insert(ctx, s)
-	case Type:
-		if _, ok := a.types[s.Name]; !ok {
-			return a.create(ctx, s, Created)
-		}
-		if old, ok := a.entries["type "+s.Name]; ok && old.Hash != hash(s.SQL()) {
-			return s.fault("The type has changed, and types can't be replaced: give the new one another name.")
-		}
-		return a.note(s, Same, "")
-	}
-	old, ok := a.sources[s.Name]
-	if !ok {
-		return a.create(ctx, s, Created)
-	}
-	if old.Type != string(s.Kind) {
-		return s.fault(fmt.Sprintf("%s is a %s on the server.", s.Name, old.Type))
-	}
-	described, err := a.describe(ctx, s.Name)
-	if err != nil {
-		return err
-	}
-	for _, q := range described.WriteQueries {
-		if !isInsert(q) {
-			a.known[q.ID] = true
+func (a *applier) run(ctx context.Context, c *client.Client, f *Folder) (*Result, error) {
+	a.changes = map[*item]Change{}
+	p := newPlanner(c, f, a.opts)
+	a.plan, a.server = p, p.server
+	if a.ledger != nil && !a.opts.DryRun {
+		if err := a.finishOld(ctx); err != nil {
+			return nil, err
 		}
 	}
-	if a.same(s, described.Statement) {
-		return a.note(s, Same, "")
-	}
-	return a.replace(ctx, s)
-}
-
-// same tells whether the server has the statement already.
-func (a *applier) same(s *Statement, server string) bool {
-	if e, ok := a.entries[s.Name]; ok && plainText(e.Server) == plainText(server) {
-		return e.Hash == hash(s.SQL())
-	}
-	return sameText(s, server)
-}
-
-var (
-	orReplace  = regexp.MustCompile(`(?i)^\s*CREATE\s+OR\s+REPLACE\b`)
-	createWord = regexp.MustCompile(`(?i)^\s*CREATE\b`)
-)
-
-// plainText is a statement without OR REPLACE, which a server keeps in its text.
-func plainText(sql string) string {
-	return orReplace.ReplaceAllString(normal(sql), "CREATE")
-}
-
-func (a *applier) describe(ctx context.Context, name string) (*client.SourceDescription, error) {
-	entities, err := a.client.Exec(ctx, "DESCRIBE "+quote(name)+";")
-	if err != nil {
+	if _, err := p.plan(ctx); err != nil {
 		return nil, err
 	}
-	for _, e := range entities {
-		if e.SourceDescription != nil {
-			return e.SourceDescription, nil
-		}
+	a.names()
+	if err := a.refuse(); err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("the server doesn't describe %s", name)
-}
-
-func (a *applier) replace(ctx context.Context, s *Statement) error {
-	if source, ok := s.Node.(*ast.CreateSource); ok && source.ReadOnly {
-		return a.refused(ctx, s, "CREATE OR REPLACE is not supported on source tables and streams.")
-	}
+	a.result.Extras = p.result.Extras
 	if a.opts.DryRun {
-		return a.note(s, Replaced, "")
+		a.dryRun()
+		return &a.result, nil
 	}
-	sql := createWord.ReplaceAllString(s.SQL(), "CREATE OR REPLACE")
-	if orReplace.MatchString(s.SQL()) {
-		sql = s.SQL()
+	err := a.carryOut(ctx)
+	a.report(err)
+	if err == nil {
+		err = a.server.running(ctx, a.started)
 	}
-	id, err := a.send(ctx, s, sql)
-	if text, ok := refusal(err); ok {
-		return a.refused(ctx, s, text)
+	if lost := context.Cause(ctx); err != nil && errors.Is(lost, errLeaseLost) {
+		err = errors.Join(err, lost)
 	}
-	if err != nil {
-		return err
-	}
-	return a.finish(ctx, s, Replaced, id)
+	return &a.result, err
 }
 
-// refused rebuilds what the server doesn't replace, or says what can be done.
-func (a *applier) refused(ctx context.Context, s *Statement, text string) error {
-	if a.opts.Rebuild {
-		return a.rebuild(ctx, s)
-	}
-	return s.faultWith(text, "The running query is untouched. In development --rebuild drops it and what reads it, and makes them again; in production make the new version beside it, under another name and topic.")
-}
-
-func (a *applier) insert(ctx context.Context, s *Statement) error {
-	want := normal(s.SQL())
-	var stale []client.RunningQuery
-	for _, q := range a.queries {
-		switch {
-		case a.known[q.ID]:
-		case normal(q.QueryString) == want:
-			a.known[q.ID] = true
-			return a.note(s, Same, q.ID)
-		case a.replacedBy(q, s):
-			stale = append(stale, q)
-		}
-	}
-	if len(stale) == 0 {
-		return a.create(ctx, s, Created)
-	}
-	if !a.opts.Rebuild {
-		return s.faultWith(fmt.Sprintf("This INSERT INTO has changed: on the server %s is: %s", stale[0].ID, normal(stale[0].QueryString)),
-			"A running INSERT INTO can't be replaced. In development --rebuild ends it and starts the new one from the beginning of its topic; in production PAUSE it, give the new one its offsets and TERMINATE it.")
-	}
-	for _, q := range stale {
-		if err := a.terminate(ctx, s, q.ID); err != nil {
-			return err
-		}
-	}
-	return a.create(ctx, s, Rebuilt)
-}
-
-// replacedBy tells whether a running INSERT INTO is an older text of s: it
-// writes the same target from the same source, and nothing in the folder is it.
-func (a *applier) replacedBy(q client.RunningQuery, s *Statement) bool {
-	if !isInsert(q) || !slices.Contains(q.Sinks, s.Name) {
-		return false
-	}
-	text := normal(q.QueryString)
-	for _, other := range a.folder.Statements {
-		if other.Kind == Insert && normal(other.SQL()) == text {
-			return false
-		}
-	}
-	return slices.Equal(readsOf(q.QueryString), s.Reads)
-}
-
-var insertWord = regexp.MustCompile(`(?i)^\s*INSERT\s+INTO\b`)
-
-func isInsert(q client.RunningQuery) bool { return insertWord.MatchString(q.QueryString) }
-
-// rebuild drops an object and what reads it, and makes them again in order.
-func (a *applier) rebuild(ctx context.Context, s *Statement) error {
-	all := a.dependents(s)
-	if a.opts.DryRun {
-		for _, d := range all {
-			a.done[d] = true
-			if err := a.note(d, Rebuilt, ""); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	for _, d := range slices.Backward(all) {
-		for _, q := range a.queries {
-			ended := d.Kind == Insert && normal(q.QueryString) == normal(d.SQL()) ||
-				d.Kind != Insert && slices.Contains(q.Sinks, d.Name) && !isInsert(q)
-			if ended {
-				if err := a.terminate(ctx, s, q.ID); err != nil {
-					return err
-				}
-			}
-		}
-		if _, there := a.sources[d.Name]; d.Kind == Insert || !there {
+// names learns which objects and topics have other names than the folder says.
+func (a *applier) names() {
+	a.objects, a.topics = map[string]string{}, map[string]string{}
+	for _, it := range append(slices.Clone(a.plan.items), a.plan.gone...) {
+		if it.entry == nil || it.old == nil || it.kind() == Insert {
 			continue
 		}
-		if _, err := a.send(ctx, s, fmt.Sprintf("DROP %s %s;", d.Kind, quote(d.Name))); err != nil {
-			if text, ok := refusal(err); ok {
-				return s.fault(text)
-			}
-			return err
+		if it.entry.Object != "" && it.stmt != nil {
+			a.objects[it.stmt.Name] = it.entry.Object
 		}
-		delete(a.sources, d.Name)
+		if it.entry.Topic != "" {
+			a.topics[sinkTopic(it.old)] = it.entry.Topic
+		}
 	}
-	for _, d := range all {
-		a.done[d] = true
-		if err := a.create(ctx, d, Rebuilt); err != nil {
-			return err
+}
+
+// refuse says what stands in the way, all of it.
+func (a *applier) refuse() error {
+	var b strings.Builder
+	for _, it := range a.plan.items {
+		st := it.step
+		message := st.Reason
+		if st.Server != "" {
+			message = st.Server
 		}
+		switch {
+		case st.Class == Forbidden:
+			b.WriteString(it.stmt.render(message, st.Do))
+		case st.Class == RebuildNeeded && !st.Allowed:
+			b.WriteString(it.stmt.render(message, "The running query is untouched. This needs a rebuild: "+st.Do+
+				". Allow it by a line "+rebuildLine+" allow before the statement, or by --allow-rebuild; sidestream plan shows what it costs."))
+		}
+	}
+	if b.Len() > 0 {
+		return &Fault{Text: b.String(), Code: a.plan.result.ExitCode()}
 	}
 	return nil
 }
 
-// dependents are s and the statements that read it, or write into it, directly or
-// not, in the folder's order.
-func (a *applier) dependents(s *Statement) []*Statement {
-	names := map[string]bool{s.Name: true}
-	out := []*Statement{s}
-	from := slices.Index(a.folder.Statements, s)
-	for _, d := range a.folder.Statements[from+1:] {
-		reads := slices.ContainsFunc(d.Reads, func(r string) bool { return names[r] })
-		if d.Kind == Insert && (reads || names[d.Name]) {
-			out = append(out, d)
-			continue
+var actions = map[Class]Action{Unchanged: Same, New: Created, InPlace: Replaced, Moved: MovedOn, RebuildNeeded: Rebuilt, Gone: Dropped}
+
+func (a *applier) dryRun() {
+	for _, st := range a.plan.result.Steps {
+		c := Change{Place: st.Place, Kind: st.Kind, Name: st.Name, Action: actions[st.Class], QueryID: st.QueryID, Topic: st.NewTopic}
+		if st.Class == InPlace && st.Kind == Insert {
+			c.Action = Resumed
 		}
-		if reads {
-			names[d.Name] = true
-			out = append(out, d)
+		a.result.Changes = append(a.result.Changes, c)
+	}
+}
+
+// done notes a change.
+func (a *applier) done(it *item, action Action, queryID string) {
+	c := Change{Place: it.step.Place, Kind: it.kind(), Name: it.name(), Action: action, QueryID: queryID}
+	if action == Rebuilt {
+		c.Topic = it.step.NewTopic
+	}
+	a.changes[it] = c
+	if queryID != "" && action != Same && action != Dropped {
+		a.started = append(a.started, queryID)
+	}
+	if a.opts.Progress != nil {
+		a.opts.Progress(c)
+	}
+}
+
+// report lists the changes in the folder's order.
+func (a *applier) report(err error) {
+	for _, it := range append(slices.Clone(a.plan.items), a.plan.gone...) {
+		c, ok := a.changes[it]
+		switch {
+		case ok:
+			a.result.Changes = append(a.result.Changes, c)
+		case err != nil && !it.renamed:
+			place := it.step.Place
+			if place == "" {
+				place = it.name() + " (to be removed)"
+			}
+			a.result.Left = append(a.result.Left, place)
+		}
+	}
+}
+
+// carryOut does what the plan says. What is made anew goes in one operation, with
+// what reads it; before it comes what doesn't depend on it, behind it the rest.
+func (a *applier) carryOut(ctx context.Context) error {
+	group := a.group()
+	inGroup := map[string]bool{}
+	for _, it := range group {
+		if it.stmt.Kind != Insert {
+			inGroup[it.stmt.Name] = true
+		}
+	}
+	late := func(it *item) bool {
+		hit := slices.ContainsFunc(it.stmt.Reads, func(r string) bool { return inGroup[r] }) || it.stmt.Kind == Insert && inGroup[it.stmt.Name]
+		if hit && it.stmt.Kind != Insert {
+			inGroup[it.stmt.Name] = true
+		}
+		return hit
+	}
+	var after []*item
+	for _, it := range a.plan.items {
+		switch {
+		case it.step.Class == Unchanged:
+			a.done(it, Same, it.queryID)
+			if it.entry != nil && it.entry.Hash != hash(it.stmt.SQL()) || it.entry == nil && a.ledger != nil {
+				if err := a.remember(ctx, it); err != nil { // its layout or a comment
+					return err
+				}
+			}
+		case slices.Contains(group, it):
+		case late(it):
+			after = append(after, it)
+		default:
+			if err := a.single(ctx, it); err != nil {
+				return err
+			}
+		}
+	}
+	if len(group) > 0 {
+		if err := a.removeGone(ctx); err != nil { // they may read what is dropped
+			return err
+		}
+		if err := a.together(ctx, group); err != nil {
+			return err
+		}
+	}
+	for _, it := range after {
+		if err := a.single(ctx, it); err != nil {
+			return err
+		}
+	}
+	return a.removeGone(ctx)
+}
+
+// group are the items that are made anew.
+func (a *applier) group() []*item {
+	var out []*item
+	for _, it := range a.plan.items {
+		if it.step.Class == RebuildNeeded || it.step.Class == Moved {
+			out = append(out, it)
 		}
 	}
 	return out
 }
 
-func (a *applier) terminate(ctx context.Context, s *Statement, id string) error {
-	a.known[id] = true
-	_, err := a.send(ctx, s, "TERMINATE "+id+";")
-	if text, ok := refusal(err); ok && strings.Contains(strings.ToLower(text), "unknown query") {
-		return nil // it ended by itself
+// single carries out a step that concerns nothing else.
+func (a *applier) single(ctx context.Context, it *item) error {
+	switch it.step.Class {
+	case New:
+		id, err := a.create(ctx, it)
+		if err != nil {
+			return it.stmt.failed(err)
+		}
+		a.done(it, Created, id)
+		return nil
+	case InPlace:
+		if it.stmt.Kind == Insert || it.split() {
+			return a.resume(ctx, it)
+		}
+		id, err := a.replace(ctx, it)
+		if err != nil {
+			return it.stmt.failed(err)
+		}
+		a.done(it, Replaced, id)
+		return nil
+	}
+	return fmt.Errorf("%s: nothing is known to be done for %q", it.stmt.Place(), it.step.Class)
+}
+
+// failed is an error at the statement where the server has refused it.
+func (s *Statement) failed(err error) error {
+	if text, ok := refusal(err); ok {
+		return s.fault(text)
 	}
 	return err
 }
 
-func (a *applier) create(ctx context.Context, s *Statement, action Action) error {
-	if a.opts.DryRun {
-		return a.note(s, action, "")
+// sql is the statement as it is to be sent: as it stands, where nothing that it
+// names has another name on the server.
+func (a *applier) sql(s *Statement) string {
+	node, changed := a.placed(s.Node)
+	if !changed {
+		return s.SQL()
 	}
-	id, err := a.send(ctx, s, s.SQL())
-	if text, ok := refusal(err); ok {
-		return s.fault(text)
-	}
-	if err != nil {
-		return err
-	}
-	return a.finish(ctx, s, action, id)
+	return format.Statement(node)
 }
 
-// finish remembers what the server has now.
-func (a *applier) finish(ctx context.Context, s *Statement, action Action, id string) error {
-	a.known[id] = true
-	if a.opts.Ledger != nil && s.Kind != Insert {
-		key, e := s.Name, Entry{Hash: hash(s.SQL()), SQL: s.SQL(), At: time.Now().UTC()}
-		if s.Kind == Type {
-			key = "type " + key
-		} else {
-			described, err := a.describe(ctx, s.Name)
-			if err != nil {
-				return err
-			}
-			e.Server = described.Statement
+// placed is a statement with the names that things have on the server.
+func (a *applier) placed(node ast.Statement) (ast.Statement, bool) {
+	reads := func(q *ast.Query) bool {
+		return slices.ContainsFunc(q.From.Sources(), func(s ast.Source) bool { return a.objects[s.Name] != "" })
+	}
+	switch n := node.(type) {
+	case *ast.CreateSource:
+		if lit, ok := n.With.Get("KAFKA_TOPIC").(*ast.StringLit); ok && a.topics[lit.Value] != "" {
+			c := *n
+			c.With = with(n.With, "KAFKA_TOPIC", text(a.topics[lit.Value]))
+			return &c, true
 		}
-		if err := a.opts.Ledger.Save(ctx, key, e); err != nil {
+	case *ast.CreateAs:
+		c, changed := *n, reads(n.Query)
+		c.Query = reading(n.Query, a.objects)
+		if to := a.objects[n.Name.Name]; to != "" {
+			c.Name.Name, changed = to, true
+			c.With = with(c.With, "KAFKA_TOPIC", text(sinkTopic(&Statement{Node: n, Name: n.Name.Name})))
+		}
+		if lit, ok := c.With.Get("KAFKA_TOPIC").(*ast.StringLit); ok && a.topics[lit.Value] != "" {
+			c.With, changed = with(c.With, "KAFKA_TOPIC", text(a.topics[lit.Value])), true
+		}
+		return &c, changed
+	case *ast.InsertInto:
+		c, changed := *n, reads(n.Query)
+		c.Query = reading(n.Query, a.objects)
+		if to := a.objects[n.Target.Name]; to != "" {
+			c.Target.Name, changed = to, true
+		}
+		return &c, changed
+	}
+	return node, false
+}
+
+// create makes what isn't there.
+func (a *applier) create(ctx context.Context, it *item) (string, error) {
+	s := it.stmt
+	sql := a.sql(s)
+	var id string
+	var err error
+	switch s.Kind {
+	case Insert:
+		id, err = a.server.send(ctx, sql, s.Properties)
+		if busy(err) {
+			id, err = a.again(ctx, sql, s.Properties)
+		}
+		it.queryID, it.key = id, "insert "+id
+	case Type:
+		id, err = a.server.send(ctx, sql, s.Properties)
+	default:
+		id, err = a.server.create(ctx, sql, s.Name, s.Properties)
+		it.queryID = id
+	}
+	if err != nil {
+		return "", err
+	}
+	it.object = s.Name
+	return id, a.remember(ctx, it)
+}
+
+// again sends an INSERT INTO once more after an error that leaves open whether
+// the server has it.
+func (a *applier) again(ctx context.Context, sql string, own map[string]string) (string, error) {
+	before := map[string]bool{}
+	for _, q := range a.server.queries {
+		before[q.ID] = true
+	}
+	return a.server.ensure(ctx, sql, own, func() (string, bool, error) {
+		if err := a.server.lookShort(ctx); err != nil {
+			return "", false, err
+		}
+		for _, q := range a.server.queries {
+			if !before[q.ID] && isInsert(q) && normal(q.QueryString) == normal(sql) {
+				return q.ID, true, nil
+			}
+		}
+		return "", false, nil
+	})
+}
+
+// replace sends CREATE OR REPLACE.
+func (a *applier) replace(ctx context.Context, it *item) (string, error) {
+	sql := withReplace(a.sql(it.stmt))
+	was := a.server.described[it.object]
+	id, err := a.server.send(ctx, sql, it.stmt.Properties)
+	for try := 0; busy(err) && try < 4; try++ {
+		// It may have been taken all the same: then its text is another one.
+		d, look := a.server.describe(ctx, it.object)
+		if look != nil {
+			return "", errors.Join(err, look)
+		}
+		if was != nil && normal(d.Statement) != normal(was.Statement) {
+			err = nil
+			break
+		}
+		id, err = a.server.send(ctx, sql, it.stmt.Properties)
+	}
+	if err != nil {
+		return "", err
+	}
+	if id == "" {
+		id = it.queryID
+	}
+	it.queryID = id
+	if err := a.realias(ctx, it); err != nil {
+		return id, err
+	}
+	return id, a.remember(ctx, it)
+}
+
+// realias declares the name of a versioned object again, when it has more
+// columns.
+func (a *applier) realias(ctx context.Context, it *item) error {
+	if it.entry == nil || it.entry.Object == "" || it.before == nil || it.now == nil || it.before.source.Schema.String() == it.now.source.Schema.String() {
+		return nil
+	}
+	source := aliasIsSource(it.now.source)
+	if source {
+		if err := a.server.drop(ctx, it.stmt.Name); err != nil {
 			return err
 		}
 	}
-	return a.note(s, action, id)
+	_, err := a.server.send(ctx, declaration(it.now.source, it.stmt.Name, it.topic, 0, !source, source), nil)
+	return err
 }
 
-func (a *applier) note(s *Statement, action Action, id string) error {
-	c := Change{Place: s.Place(), Kind: s.Kind, Name: s.Name, Action: action, QueryID: id}
-	a.result.Changes = append(a.result.Changes, c)
-	if a.opts.Progress != nil {
-		a.opts.Progress(c)
+// remember writes an item into the ledger as it is now.
+func (a *applier) remember(ctx context.Context, it *item) error {
+	if a.ledger == nil {
+		return nil
+	}
+	e := a.entry(it)
+	if it.stmt.Kind != Insert && it.stmt.Kind != Type {
+		d, err := a.server.describe(ctx, it.object)
+		if err != nil {
+			return err
+		}
+		e.Server = d.Statement
+	}
+	return a.ledger.Save(ctx, it.key, &e)
+}
+
+// entry is what the ledger is to say of an item; its Server is still missing.
+func (a *applier) entry(it *item) Entry {
+	e := Entry{Version: 1}
+	if it.entry != nil {
+		e = *it.entry
+		e.Version = it.version()
+	}
+	e.Hash, e.SQL, e.At = hash(it.stmt.SQL()), it.stmt.SQL(), time.Now().UTC()
+	e.Kind, e.Folder, e.Place = it.stmt.Kind, a.plan.folder.Service, slices.Index(a.plan.items, it)+1
+	e.Properties, e.QueryID = maps.Clone(it.stmt.Properties), it.queryID
+	if e.Properties == nil {
+		e.Properties = map[string]string{}
+	}
+	e.By, e.ServerVersion = a.opts.By, a.server.info.Version
+	return e
+}
+
+// removeGone drops what the folder has no more: what reads before what is read.
+func (a *applier) removeGone(ctx context.Context) error {
+	for _, it := range a.plan.gone {
+		if _, did := a.changes[it]; did || it.renamed {
+			continue
+		}
+		if err := a.remove(ctx, it); err != nil {
+			return fmt.Errorf("%s, which the folder has no more, can't be removed: %w", it.name(), err)
+		}
+		a.done(it, Dropped, it.queryID)
 	}
 	return nil
 }
 
-// extras lists queries that the folder doesn't account for.
-func (a *applier) extras() {
-	made := map[string]bool{}
-	for _, s := range a.folder.Statements {
-		if s.Kind != Insert {
-			made[s.Name] = true
+func (a *applier) remove(ctx context.Context, it *item) error {
+	if it.queryID != "" {
+		if err := a.server.terminate(ctx, it.queryID); err != nil {
+			return err
 		}
 	}
-	for _, q := range a.queries {
-		ours := slices.ContainsFunc(q.Sinks, func(n string) bool { return made[n] }) && !isInsert(q)
-		if !a.known[q.ID] && !ours && len(q.Sinks) > 0 {
-			a.result.Extras = append(a.result.Extras, Extra{q.ID, q.QueryString})
+	switch it.old.Kind {
+	case Insert:
+	case Type:
+		if it.object != "" {
+			if _, err := a.server.send(ctx, "DROP TYPE IF EXISTS "+quote(it.old.Name)+";", nil); err != nil {
+				return err
+			}
+		}
+	default:
+		for _, name := range it.names() {
+			if err := a.server.drop(ctx, name); err != nil {
+				return err
+			}
+		}
+		if err := a.deleteTopic(ctx, it, it.topic); err != nil {
+			return err
 		}
 	}
+	return a.ledger.Save(ctx, it.key, nil)
 }
 
-// send runs one statement and waits until the server has carried it out. The id
-// is that of the query it started.
-func (a *applier) send(ctx context.Context, s *Statement, sql string) (string, error) {
-	props := map[string]any{}
-	for _, m := range []map[string]string{defaults, a.opts.Properties, s.Properties} {
-		for k, v := range m {
-			props[k] = v
-		}
+// names are those that an item has on the server: its own and its version's.
+func (it *item) names() []string {
+	if it.object == "" {
+		return nil
 	}
-	entities, err := a.client.Execute(ctx, client.Statements{SQL: sql, Properties: props, AfterCommand: a.last})
+	name := it.key
+	if it.object != name {
+		return []string{name, it.object}
+	}
+	return []string{name}
+}
+
+// deleteTopic deletes the topic of what was dropped, if that is wanted and nobody
+// reads it.
+func (a *applier) deleteTopic(ctx context.Context, it *item, topic string) error {
+	if it.old.query() == nil && !it.split() || topic == "" {
+		return nil // a topic that it only declared
+	}
+	if !a.opts.DeleteTopics {
+		a.result.Notes = append(a.result.Notes, fmt.Sprintf("topic %s of %s is kept, with what is in it", topic, it.name()))
+		return nil
+	}
+	readers, err := a.ledger.kafka.readers(ctx, topic, a.server.info.ServiceID)
 	if err != nil {
-		return "", err
+		return err
 	}
-	for _, e := range entities {
-		if e.Type == "warning_entity" {
-			return "", &client.Error{HTTPStatus: http.StatusBadRequest, ErrorCode: client.CodeBadStatement, Message: e.Message, StatementText: sql}
-		}
-		if e.CommandStatus == nil {
-			continue
-		}
-		seq := e.CommandSequenceNumber
-		a.last = &seq
-		status, err := a.wait(ctx, e.CommandID, *e.CommandStatus)
-		if err != nil {
-			return "", err
-		}
-		if status.Status == "ERROR" {
-			return "", &client.Error{HTTPStatus: http.StatusBadRequest, ErrorCode: client.CodeBadStatement, Message: status.Message, StatementText: sql}
-		}
-		return status.QueryID, nil
+	if len(readers) > 0 {
+		a.result.Notes = append(a.result.Notes, fmt.Sprintf("topic %s is kept: group %s reads it", topic, readers[0].Group))
+		return nil
 	}
-	return "", nil
-}
-
-// wait follows a command that the server has only queued so far.
-func (a *applier) wait(ctx context.Context, id string, s client.CommandStatus) (client.CommandStatus, error) {
-	for {
-		switch s.Status {
-		case "QUEUED", "PARSING", "EXECUTING", "RUNNING":
-		default:
-			return s, nil
-		}
-		select {
-		case <-ctx.Done():
-			return s, fmt.Errorf("the server hasn't carried out %s yet (%s): %w", id, s.Status, context.Cause(ctx))
-		case <-time.After(200 * time.Millisecond):
-		}
-		var err error
-		if s, err = a.client.Status(ctx, id); err != nil {
-			return s, err
-		}
-	}
-}
-
-// refusal is the server's text where it refuses a statement, as against not
-// being able to answer.
-func refusal(err error) (string, bool) {
-	var e *client.Error
-	if errors.As(err, &e) && e.HTTPStatus < 500 {
-		return e.Message, true
-	}
-	return "", false
+	return a.ledger.kafka.deleteTopic(ctx, topic)
 }
 
 // fault is an error at the statement.
 func (s *Statement) fault(text string) error { return s.faultWith(text, "") }
 
 // faultWith is an error at the statement that says what to do.
-func (s *Statement) faultWith(text, hint string) error { return &Fault{s.render(text, hint)} }
-
-// quote writes a name exactly.
-func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
-
-// WaitReady waits until the server answers and is healthy. A bound comes from
-// the context.
-func WaitReady(ctx context.Context, c *client.Client) (client.Info, error) {
-	var last error
-	for {
-		info, err := c.Info(ctx)
-		if err == nil {
-			var h client.Health
-			if h, err = c.Healthcheck(ctx); err == nil && h.IsHealthy {
-				return info, nil
-			}
-			if err == nil {
-				err = fmt.Errorf("it isn't healthy: %s", unhealthy(h))
-			}
-		}
-		if ctx.Err() == nil || last == nil {
-			last = err
-		}
-		select {
-		case <-ctx.Done():
-			return info, fmt.Errorf("the ksqlDB server at %s isn't ready: %w", c.URL(), last)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-func unhealthy(h client.Health) string {
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(h.Details)) {
-		if !h.Details[name].IsHealthy {
-			parts = append(parts, name)
-		}
-	}
-	return strings.Join(parts, ", ")
-}
+func (s *Statement) faultWith(text, hint string) error { return &Fault{Text: s.render(text, hint)} }

@@ -1,104 +1,72 @@
 package deploy
 
 import (
+	"errors"
 	"fmt"
-	"maps"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/sidestream/sidestream/sidecar/engine/analyze"
-	"github.com/sidestream/sidestream/sidecar/engine/ast"
-	"github.com/sidestream/sidestream/sidecar/engine/catalog"
-	"github.com/sidestream/sidestream/sidecar/engine/diagnostic"
-	"github.com/sidestream/sidestream/sidecar/engine/function"
+	"github.com/sidestream/sidestream/sidecar/topics"
 )
 
-// Check analyses a folder from nothing, as a server without topics would: names,
-// types, keys, joins. The error is a *Fault with every mistake. What depends on
-// a server's topics, their partitions, is left to the server.
+// Check analyses a folder from nothing, without a server: names, types, keys,
+// joins, and the numbers of partitions that topics.yaml beside the folder tells.
+// The error is a *Fault with every mistake.
 func Check(f *Folder) error {
-	c := &checker{catalog: catalog.New(), functions: function.Builtin(), failed: map[string]bool{}}
+	known, err := declaredTopics(f.Dir)
+	if err != nil {
+		return err
+	}
+	_, err = f.learn(newWorld(nil, known, false))
+	return err
+}
+
+// declaredTopics are the partitions of the topics in the topics.yaml beside a
+// folder; nil where there is none.
+func declaredTopics(dir string) (func(string) (int, bool), error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	list, err := topics.Load(filepath.Join(filepath.Dir(abs), "topics.yaml"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	n := map[string]int{}
+	for _, t := range list {
+		n[t.Name] = t.Partitions
+	}
+	return func(topic string) (int, bool) { p, ok := n[topic]; return p, ok }, nil
+}
+
+// learn analyses all statements in order. The error is a *Fault with every
+// mistake; one that only repeats an earlier one is left out.
+func (f *Folder) learn(w *world) (map[*Statement]*meaning, error) {
+	out := map[*Statement]*meaning{}
+	failed := map[string]bool{} // sources whose statement was refused
 	var text strings.Builder
 	for i, s := range f.Statements {
-		if slices.ContainsFunc(s.Reads, func(r string) bool { return c.failed[r] }) || s.Kind == Insert && c.failed[s.Name] {
-			c.failed[s.Name] = s.Kind != Insert || c.failed[s.Name]
-			continue // it would only repeat the mistake that was shown
+		if slices.ContainsFunc(s.Reads, func(r string) bool { return failed[r] }) || s.Kind == Insert && failed[s.Name] {
+			failed[s.Name] = s.Kind != Insert || failed[s.Name]
+			continue
 		}
-		err := c.statement(s, fmt.Sprintf("CHECK_%d", i))
+		m, err := w.learn(s, fmt.Sprintf("CHECK_%d", i))
 		if err == nil {
+			out[s] = m
 			continue
 		}
 		if s.Kind != Insert {
-			c.failed[s.Name] = true
+			failed[s.Name] = true
 		}
-		errs := diagnostic.All(err)
-		for _, e := range errs {
-			if !e.Pos.Known() {
-				e.Pos = s.Node.Position()
-			}
-		}
-		text.WriteString(diagnostic.Render(s.File, s.text, errs))
+		text.WriteString(s.show(err))
 	}
 	if text.Len() > 0 {
-		return &Fault{text.String()}
+		return nil, &Fault{Text: text.String()}
 	}
-	return nil
-}
-
-type checker struct {
-	catalog   *catalog.Catalog
-	functions function.Registry
-	failed    map[string]bool // sources whose statement was refused
-}
-
-func (c *checker) statement(s *Statement, id string) error {
-	config := maps.Clone(defaults)
-	maps.Copy(config, s.Properties)
-	env := &analyze.Env{Catalog: c.catalog, Functions: c.functions, Config: config}
-	switch n := s.Node.(type) {
-	case *ast.CreateSource:
-		made, err := analyze.CreateSource(env, n, id)
-		if err != nil {
-			return err
-		}
-		if made.Source != nil {
-			c.catalog.Put(made.Source)
-		}
-	case *ast.CreateAs:
-		made, err := analyze.CreateAs(env, n, id)
-		if err != nil {
-			if err = partitionsAside(err); err == nil {
-				c.failed[s.Name] = true // its columns aren't known, so neither are its readers' mistakes
-			}
-			return err
-		}
-		if made.Source != nil {
-			c.catalog.Put(made.Source)
-		}
-	case *ast.InsertInto:
-		_, err := analyze.InsertInto(env, n, id)
-		return partitionsAside(err)
-	case *ast.CreateType:
-		t, _, err := analyze.CreateType(env, n)
-		if err != nil {
-			return err
-		}
-		c.catalog.PutType(n.Name.Name, t)
-	}
-	return nil
-}
-
-// partitionsAside drops mistakes about the number of partitions, which only the
-// broker knows.
-func partitionsAside(err error) error {
-	if err == nil {
-		return nil
-	}
-	left := slices.DeleteFunc(diagnostic.All(err), func(e *diagnostic.Error) bool {
-		return strings.Contains(e.Message, "number of partitions don't match")
-	})
-	if len(left) == 0 {
-		return nil
-	}
-	return left
+	return out, nil
 }

@@ -37,6 +37,8 @@ type Statement struct {
 	Reads []string
 	// Properties were SET before it in the folder.
 	Properties map[string]string
+	// Rebuild is what the comments before it allow: see [Allowance].
+	Rebuild Allowance
 
 	text string // of the file, with variables filled in
 }
@@ -52,6 +54,21 @@ const (
 	Insert Kind = "INSERT"
 )
 
+// Allowance is a line --@rebuild: before a statement: what may be done when an
+// edit of it can't be made in place.
+type Allowance string
+
+// What --@rebuild: allows.
+const (
+	// NoRebuild: nothing; apply stops, or is told --allow-rebuild.
+	NoRebuild Allowance = ""
+	// AllowRebuild: a new version beside the old one, filled from the beginning.
+	AllowRebuild Allowance = "allow"
+	// Onward: a stateless query goes on in its topic where the old one stood; what
+	// it wrote before stays as it is.
+	Onward Allowance = "onward"
+)
+
 // SQL is the statement's text, ended by a semicolon.
 func (s *Statement) SQL() string { return s.Node.Source() }
 
@@ -62,7 +79,11 @@ func (s *Statement) Place() string {
 }
 
 // Fault is every mistake of a folder, shown with file, line, column and caret.
-type Fault struct{ Text string }
+type Fault struct {
+	Text string
+	// Code is ExitRebuild or ExitForbidden where that is why; else 0.
+	Code int
+}
 
 // Error is the shown text without its last newline.
 func (f *Fault) Error() string { return strings.TrimRight(f.Text, "\n") }
@@ -100,13 +121,13 @@ func LoadFolder(dir string, vars map[string]string) (*Folder, error) {
 		fault.WriteString(f.read(path, string(raw), vars, props))
 	}
 	if fault.Len() > 0 {
-		return nil, &Fault{fault.String()}
+		return nil, &Fault{Text: fault.String()}
 	}
 	if len(f.Statements) == 0 {
 		return nil, fmt.Errorf("SQL folder %s: no statements: files are called NN-name.sql", dir)
 	}
 	if text := f.duplicates(); text != "" {
-		return nil, &Fault{text}
+		return nil, &Fault{Text: text}
 	}
 	return f, nil
 }
@@ -122,24 +143,23 @@ func (f *Folder) read(path, raw string, vars, props map[string]string) string {
 		return diagnostic.Render(path, text, err)
 	}
 	var errs diagnostic.Errors
+	end := 0 // of the statement before
 	for _, node := range nodes {
 		s := &Statement{File: path, Node: node, text: text}
+		pos := node.Position()
+		if s.Rebuild, err = allowance(text, end, pos.Offset); err != nil {
+			errs = append(errs, diagnostic.At(pos, "%v", err))
+		}
+		end = pos.Offset + len(node.Source())
 		switch n := node.(type) {
-		case *ast.CreateSource:
-			s.Name, s.Kind = n.Name.Name, sourceKind(n.Table)
-		case *ast.CreateAs:
-			s.Name, s.Kind, s.Reads = n.Name.Name, sourceKind(n.Table), reads(n.Query)
-		case *ast.InsertInto:
-			s.Name, s.Kind, s.Reads = n.Target.Name, Insert, reads(n.Query)
-		case *ast.CreateType:
-			s.Name, s.Kind = n.Name.Name, Type
 		case *ast.SetProperty:
 			props[n.Name] = n.Value
 			continue
 		case *ast.UnsetProperty:
 			delete(props, n.Name)
 			continue
-		default:
+		}
+		if !s.name() {
 			e := diagnostic.At(node.Position(), "A service's folder can't hold this statement.")
 			e.Hint = "there are CREATE STREAM, CREATE TABLE, CREATE TYPE, INSERT INTO … SELECT, SET and UNSET"
 			errs = append(errs, e)
@@ -152,6 +172,26 @@ func (f *Folder) read(path, raw string, vars, props map[string]string) string {
 		return diagnostic.Render(path, text, errs)
 	}
 	return ""
+}
+
+// rebuildLine begins a comment that allows a rebuild.
+const rebuildLine = "--@rebuild:"
+
+// allowance reads the --@rebuild: line in the comments between two statements.
+func allowance(text string, from, to int) (Allowance, error) {
+	out := NoRebuild
+	for line := range strings.Lines(text[min(from, to):to]) {
+		value, ok := strings.CutPrefix(strings.TrimSpace(line), rebuildLine)
+		if !ok {
+			continue
+		}
+		switch out = Allowance(strings.TrimSpace(value)); out {
+		case AllowRebuild, Onward:
+		default:
+			return NoRebuild, fmt.Errorf("%s %s is unknown: it is allow (a new version beside the old one) or onward (the same topic, from where the old one stands).", rebuildLine, out)
+		}
+	}
+	return out, nil
 }
 
 // duplicates shows objects that two statements make.

@@ -1,32 +1,74 @@
 package deploy
 
 import (
-	"strings"
+	"regexp"
 
 	"github.com/sidestream/sidestream/sidecar/engine/ast"
-	"github.com/sidestream/sidestream/sidecar/engine/parser"
 )
 
-// sameText compares a statement with a server's text where no ledger tells.
-func sameText(s *Statement, server string) bool {
-	return strings.EqualFold(plainText(s.SQL()), plainText(server))
+var (
+	orReplace  = regexp.MustCompile(`(?i)^\s*CREATE\s+OR\s+REPLACE\b`)
+	createWord = regexp.MustCompile(`(?i)^\s*CREATE\b`)
+	insertWord = regexp.MustCompile(`(?i)^\s*INSERT\s+INTO\b`)
+)
+
+// plainText is a statement without OR REPLACE, which a server keeps in its text.
+func plainText(sql string) string {
+	return orReplace.ReplaceAllString(normal(sql), "CREATE")
 }
 
-// readsOf are the sources that a persistent query's text reads; none if it can't
-// be read.
-func readsOf(sql string) []string {
-	if !strings.HasSuffix(strings.TrimSpace(sql), ";") {
-		sql += ";"
+// withReplace is a statement's own text with OR REPLACE.
+func withReplace(sql string) string {
+	if orReplace.MatchString(sql) {
+		return sql
 	}
-	nodes, err := parser.Parse(sql)
-	if err != nil || len(nodes) != 1 {
-		return nil
-	}
-	switch n := nodes[0].(type) {
-	case *ast.InsertInto:
-		return reads(n.Query)
+	return createWord.ReplaceAllString(sql, "CREATE OR REPLACE")
+}
+
+// name takes from the tree what the statement makes, how, and what it reads; false
+// for a statement that a folder can't hold.
+func (s *Statement) name() bool {
+	switch n := s.Node.(type) {
+	case *ast.CreateSource:
+		s.Name, s.Kind = n.Name.Name, sourceKind(n.Table)
 	case *ast.CreateAs:
-		return reads(n.Query)
+		s.Name, s.Kind, s.Reads = n.Name.Name, sourceKind(n.Table), reads(n.Query)
+	case *ast.InsertInto:
+		s.Name, s.Kind, s.Reads = n.Target.Name, Insert, reads(n.Query)
+	case *ast.CreateType:
+		s.Name, s.Kind = n.Name.Name, Type
+	default:
+		return false
+	}
+	return true
+}
+
+// query is the statement's SELECT; nil without one.
+func (s *Statement) query() *ast.Query {
+	switch n := s.Node.(type) {
+	case *ast.CreateAs:
+		return n.Query
+	case *ast.InsertInto:
+		return n.Query
 	}
 	return nil
+}
+
+// properties are the statement's WITH clause.
+func (s *Statement) properties() ast.Properties {
+	switch n := s.Node.(type) {
+	case *ast.CreateSource:
+		return n.With
+	case *ast.CreateAs:
+		return n.With
+	case *ast.InsertInto:
+		return n.With
+	}
+	return nil
+}
+
+// readOnly: CREATE SOURCE STREAM | TABLE.
+func (s *Statement) readOnly() bool {
+	n, ok := s.Node.(*ast.CreateSource)
+	return ok && n.ReadOnly
 }

@@ -44,7 +44,7 @@ Start here:  sidestream dev`,
 		SilenceErrors: true,
 	}
 	cmd.AddCommand(
-		devCommand(), serveCommand(), brokerCommand(), topicsCommand(), applyCommand(), loadCommand(),
+		devCommand(), serveCommand(), brokerCommand(), topicsCommand(), planCommand(), applyCommand(), loadCommand(),
 		testCommand(), fmtCommand(), monitorCommand(), readyCommand(), configureCommand(), versionCommand(),
 	)
 	return cmd

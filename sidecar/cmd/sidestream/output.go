@@ -106,22 +106,30 @@ func versionCommand() *cobra.Command {
 	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		v := struct {
-			Version string `json:"version"`
-			Commit  string `json:"commit,omitempty"`
-			Go      string `json:"go"`
-		}{Version: "unknown"}
-		if info, ok := debug.ReadBuildInfo(); ok {
-			v.Version, v.Go = info.Main.Version, info.GoVersion
-			for _, s := range info.Settings {
-				if s.Key == "vcs.revision" {
-					v.Commit = s.Value
-				}
-			}
-		}
+		v := version()
 		return show(cmd.OutOrStdout(), *output, v, func() {
 			fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace(v.Version+" "+v.Commit+" "+v.Go))
 		})
 	}
 	return cmd
+}
+
+// build is what this program was built of.
+type build struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	Go      string `json:"go"`
+}
+
+func version() build {
+	v := build{Version: "unknown"}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		v.Version, v.Go = info.Main.Version, info.GoVersion
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v.Commit = s.Value
+			}
+		}
+	}
+	return v
 }
