@@ -51,6 +51,7 @@ lint: $(LINT) ## formatting, vet and linters
 	@test -z "$$(gofmt -l services sidecar | tee /dev/stderr)" || (echo "run make fmt"; exit 1)
 	$(LINT) run ./...
 	bin/sidestream fmt --check ksql
+	bin/sidestream lint ksql
 
 .PHONY: fmt
 fmt: ## format Go and SQL

@@ -2,6 +2,7 @@
 -- order's row waits in a table until the customer is there. So no order is
 -- dropped, and each comes once (those that waited come again when their customer
 -- changes).
+--@lint: allow SL002 those without a customer wait in waiting_orders, below
 
 CREATE STREAM orders_with_customer
   WITH (KAFKA_TOPIC = 'orders-with-customer') AS
@@ -61,7 +62,7 @@ CREATE STREAM enriched_orders
   WHERE knownId IS NOT NULL
   EMIT CHANGES;
 
-INSERT INTO enriched_orders
+INSERT INTO enriched_orders WITH (QUERY_ID = 'orders_with_late_customer')
   SELECT id, customerId, firstName, lastName, email, level
   FROM late_customer_rows
   EMIT CHANGES;

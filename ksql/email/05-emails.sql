@@ -78,7 +78,20 @@ CREATE STREAM order_emails
 
 CREATE STREAM platinum_emails
   WITH (KAFKA_TOPIC = 'platinum-emails') AS
-  SELECT *
+  SELECT
+    orderId,
+    customerId,
+    product,
+    quantity,
+    price,
+    paymentId,
+    amount,
+    ccy,
+    firstName,
+    lastName,
+    email,
+    level,
+    kind
   FROM order_emails
   WHERE kind = 'platinum'
   EMIT CHANGES;

@@ -8,12 +8,12 @@ CREATE STREAM order_validations
   FROM fraud_validations
   EMIT CHANGES;
 
-INSERT INTO order_validations
+INSERT INTO order_validations WITH (QUERY_ID = 'validations_of_inventory')
   SELECT orderId, checkType, validationResult, reason
   FROM inventory_validations
   EMIT CHANGES;
 
-INSERT INTO order_validations
+INSERT INTO order_validations WITH (QUERY_ID = 'validations_of_details')
   SELECT orderId, checkType, validationResult, reason
   FROM details_validations
   EMIT CHANGES;

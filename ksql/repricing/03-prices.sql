@@ -17,7 +17,7 @@ CREATE STREAM product_prices
   EMIT CHANGES;
 
 -- A product that nobody has ordered yet costs what the list says.
-INSERT INTO product_prices
+INSERT INTO product_prices WITH (QUERY_ID = 'list_prices')
   SELECT product, listPrice AS price
   FROM product_changes
   EMIT CHANGES;
