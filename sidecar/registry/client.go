@@ -186,7 +186,7 @@ func (c *Client) do(method, path string, in, out any) error {
 		}
 		resp, err := c.http.Do(req)
 		if err != nil {
-			last = fmt.Errorf("the Schema Registry at %s does not answer: %w (is ksql.schema.registry.url right, and is it running?)", base, err)
+			last = unavailable{fmt.Errorf("the Schema Registry at %s does not answer: %w (is ksql.schema.registry.url right, and is it running?)", base, err)}
 			continue
 		}
 		return readAnswer(resp, base, out)
@@ -198,15 +198,15 @@ func readAnswer(resp *http.Response, base string, out any) error {
 	defer resp.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if err != nil {
-		return fmt.Errorf("the Schema Registry at %s broke off its answer: %w", base, err)
+		return unavailable{fmt.Errorf("the Schema Registry at %s broke off its answer: %w", base, err)}
 	}
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-		return fmt.Errorf("the Schema Registry at %s refuses us (%s): check ksql.schema.registry.basic.auth.user.info", base, resp.Status)
+		return unavailable{fmt.Errorf("the Schema Registry at %s refuses us (%s): check ksql.schema.registry.basic.auth.user.info", base, resp.Status)}
 	case resp.StatusCode >= 300:
 		e := &Error{}
 		if json.Unmarshal(content, e) != nil || e.Code == 0 {
-			return fmt.Errorf("the Schema Registry at %s answered %s", base, resp.Status)
+			return unavailable{fmt.Errorf("the Schema Registry at %s answered %s", base, resp.Status)}
 		}
 		return e
 	}

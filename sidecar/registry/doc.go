@@ -74,6 +74,16 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%s (error code %d)", e.Message, e.Code) }
 
+// Unavailable tells whether the registry could not answer, as against a request
+// that it doesn't grant.
+func (e *Error) Unavailable() bool { return e.Code >= 50000 || e.Code >= 500 && e.Code < 600 }
+
+// unavailable is the error of a registry that doesn't answer.
+type unavailable struct{ error }
+
+func (e unavailable) Unwrap() error     { return e.error }
+func (e unavailable) Unavailable() bool { return true }
+
 func refuse(code int, format string, args ...any) error {
 	return &Error{code, fmt.Sprintf(format, args...)}
 }

@@ -208,10 +208,13 @@ func (m *Embedded) names(prefix string, deleted, only bool) []string {
 
 // Delete deletes a subject, as its topic goes: its versions aren't found any more,
 // but records that name their ids can still be read. It gives the versions that
-// were deleted; the error is an *Error where there is no such subject.
+// were deleted: none of a subject that isn't there.
 func (m *Embedded) Delete(subject string) ([]int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if len(m.live(subject, false)) == 0 {
+		return nil, nil
+	}
 	return m.deleteSubject(subject, false)
 }
 

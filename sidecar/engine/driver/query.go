@@ -122,6 +122,7 @@ func (q *Query) build(pt *part, stores map[string]*state.Memory) (*exec.Task, er
 	return exec.Build(pt.sub, exec.Env{
 		Functions: q.driver.opts.Functions,
 		Schemas:   q.driver.opts.Schemas,
+		Internal:  q.internal(""),
 		Config:    q.driver.opts.Config,
 		Store: func(s *plan.Store) state.Store {
 			if stores[s.Name] == nil {

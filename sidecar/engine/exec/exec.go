@@ -96,6 +96,10 @@ type Problem struct {
 type Env struct {
 	Functions function.Registry
 	Schemas   serde.SchemaRegistry // nil without
+	// Internal is how the names of the query's own topics begin, for the subjects
+	// of their schemas; InternalSchemas is where those are, nil for Schemas.
+	Internal        string
+	InternalSchemas serde.SchemaRegistry
 	// Store opens the store of that description; called once for each while
 	// building.
 	Store func(s *plan.Store) state.Store

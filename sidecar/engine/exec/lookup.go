@@ -19,8 +19,11 @@ type Lookup struct {
 	fold    *aggregateGetter
 	rows    *tableStore
 	steps   []lookupStep
-	key     []types.Value
-	low     []byte
+	// defaults puts in what the table's format has instead of NULL; nil where it
+	// has NULL.
+	defaults *protoDefaults
+	key      []types.Value
+	low      []byte
 }
 
 // lookupStep is a Filter (pred) or a Project (cols).
@@ -62,7 +65,7 @@ func NewLookup(q *plan.Query, functions function.Registry, log func(Problem)) (*
 	if log == nil {
 		log = func(Problem) {}
 	}
-	l := &Lookup{out: m.Stored, key: make([]types.Value, len(m.Stored.Schema.Key))}
+	l := &Lookup{out: m.Stored, defaults: newProtoDefaults(m), key: make([]types.Value, len(m.Stored.Schema.Key))}
 	switch n := keeper(q.Root, m.Store).(type) {
 	case *plan.Aggregate:
 		f, err := newFold(n, functions, log)
@@ -202,6 +205,7 @@ func (l *Lookup) scan(s state.Reader, from, to []byte, sel *Selection, fn func(r
 		if r == nil || !sel.holds(r) {
 			return true
 		}
+		r = l.defaults.of(r)
 		if r = l.apply(r); r == nil {
 			return true
 		}

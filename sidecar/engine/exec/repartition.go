@@ -14,7 +14,7 @@ import (
 
 // repartitionWrite builds the end that writes.
 func (b *builder) repartitionWrite(n *plan.Repartition) error {
-	w, err := b.writer(&n.Output, n.Topic, serde.WithoutSchema(n.KeyFormat), serde.WithoutSchema(n.ValueFormat))
+	w, err := b.writer(&n.Output, n.Topic, serde.WithoutSchema(n.KeyFormat), serde.WithoutSchema(n.ValueFormat), b.inside(n.Topic))
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (b *builder) repartitionRead(n *plan.Repartition) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	reader, err := b.reader(&n.Output, n.Topic, n.KeyFormat, n.ValueFormat, n.Schema.Key, n.Schema.Value, nil)
+	reader, err := b.reader(&n.Output, n.Topic, n.KeyFormat, n.ValueFormat, n.Schema.Key, n.Schema.Value, nil, b.inside(n.Topic))
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (b *builder) repartitionRead(n *plan.Repartition) (*stage, error) {
 	s.knowsOld = n.Changes
 	b.task.inputs[read] = s.process
 	if n.Changes {
-		if s.before, err = b.reader(&n.Output, n.Topic, n.KeyFormat, n.ValueFormat, n.Schema.Key, n.Schema.Value, nil); err != nil {
+		if s.before, err = b.reader(&n.Output, n.Topic, n.KeyFormat, n.ValueFormat, n.Schema.Key, n.Schema.Value, nil, b.inside(n.Topic)); err != nil {
 			return nil, err
 		}
 		s.before.strict = true

@@ -21,19 +21,34 @@ type recordWriter struct {
 	log        func(Problem)
 }
 
-func (b *builder) writer(out *plan.Output, topic string, keyFormat, valueFormat plan.Format) (*recordWriter, error) {
+// outside and inside are the registry and the beginning of the subjects of a topic
+// that others know too, and of one of the query's own.
+func (b *builder) outside(topic string) serde.Options {
+	return serde.Options{Subject: topic, Registry: b.env.Schemas}
+}
+
+func (b *builder) inside(topic string) serde.Options {
+	o := serde.Options{Subject: b.env.Internal + topic, Registry: b.env.InternalSchemas}
+	if o.Registry == nil {
+		o.Registry = b.env.Schemas
+	}
+	return o
+}
+
+// writer makes the writer of a topic; o is outside or inside of it.
+func (b *builder) writer(out *plan.Output, topic string, keyFormat, valueFormat plan.Format, o serde.Options) (*recordWriter, error) {
 	w := &recordWriter{
 		window: out.Window, out: Output{Topic: topic, Partition: -1}, step: out.Name,
 		strict: b.enabled("ksql.fail.on.production.error", true), emit: b.env.Emit, log: b.env.Log,
 	}
 	var err error
 	if len(out.Schema.Key) > 0 {
-		w.key, err = serde.NewEncoder(keyFormat, out.Schema.Key, serde.Options{Subject: topic + "-key", IsKey: true, Registry: b.env.Schemas})
+		w.key, err = serde.NewEncoder(keyFormat, out.Schema.Key, serde.Options{Subject: o.Subject + "-key", IsKey: true, Registry: o.Registry})
 		if err != nil {
 			return nil, fmt.Errorf("%s: key of %s: %w", out.Name, topic, err)
 		}
 	}
-	w.value, err = serde.NewEncoder(valueFormat, out.Schema.Value, serde.Options{Subject: topic + "-value", Registry: b.env.Schemas})
+	w.value, err = serde.NewEncoder(valueFormat, out.Schema.Value, serde.Options{Subject: o.Subject + "-value", Registry: o.Registry})
 	if err != nil {
 		return nil, fmt.Errorf("%s: value of %s: %w", out.Name, topic, err)
 	}
@@ -141,7 +156,7 @@ func (w *recordWriter) fail(r *Row, target string, err error) error {
 // sink writes rows to the output topic, at the time that WITH (TIMESTAMP) asks
 // for. A deletion keeps its time.
 func (b *builder) sink(n *plan.Sink) error {
-	w, err := b.writer(&n.Output, n.Topic, n.KeyFormat, n.ValueFormat)
+	w, err := b.writer(&n.Output, n.Topic, n.KeyFormat, n.ValueFormat, b.outside(n.Topic))
 	if err != nil {
 		return err
 	}

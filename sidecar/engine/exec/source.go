@@ -34,7 +34,7 @@ func (b *builder) source(n *plan.Source) (*stage, error) {
 		return nil, err
 	}
 	s := &source{task: b.task, table: n.Table}
-	s.reader, err = b.reader(&n.Output, n.Topic, n.KeyFormat, n.ValueFormat, n.KeyColumns, n.ValueColumns, n.Used)
+	s.reader, err = b.reader(&n.Output, n.Topic, n.KeyFormat, n.ValueFormat, n.KeyColumns, n.ValueColumns, n.Used, b.outside(n.Topic))
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ type headerColumn struct {
 	key   *string
 }
 
-func (b *builder) reader(out *plan.Output, topic string, keyFormat, valueFormat plan.Format, keys, values []schema.Column, used []bool) (*recordReader, error) {
+func (b *builder) reader(out *plan.Output, topic string, keyFormat, valueFormat plan.Format, keys, values []schema.Column, used []bool, o serde.Options) (*recordReader, error) {
 	rr := &recordReader{
 		keys: make([]types.Value, len(keys)), vals: make([]types.Value, len(values)),
 		window: out.Window, windowSize: out.WindowSize, topic: topic, step: out.Name,
@@ -167,12 +167,12 @@ func (b *builder) reader(out *plan.Output, topic string, keyFormat, valueFormat 
 	}
 	var err error
 	if len(keys) > 0 { // a topic without key columns has keys that nobody reads
-		rr.key, err = serde.NewDecoder(keyFormat, keys, serde.Options{Subject: topic + "-key", IsKey: true, Registry: b.env.Schemas})
+		rr.key, err = serde.NewDecoder(keyFormat, keys, serde.Options{Subject: o.Subject + "-key", IsKey: true, Registry: o.Registry})
 		if err != nil {
 			return nil, fmt.Errorf("%s: key of %s: %w", out.Name, topic, err)
 		}
 	}
-	rr.value, err = serde.NewDecoder(valueFormat, cols, serde.Options{Used: decodeUsed, Subject: topic + "-value", Registry: b.env.Schemas})
+	rr.value, err = serde.NewDecoder(valueFormat, cols, serde.Options{Used: decodeUsed, Subject: o.Subject + "-value", Registry: o.Registry})
 	if err != nil {
 		return nil, fmt.Errorf("%s: value of %s: %w", out.Name, topic, err)
 	}
@@ -219,6 +219,9 @@ func (rr *recordReader) read(in *Input, r *Row) (ok bool, err error) {
 }
 
 func (rr *recordReader) fail(in *Input, target string, err error) error {
+	if serde.IsUnavailable(err) { // nothing is wrong with the record
+		return fmt.Errorf("%s of record %s-%d@%d: %w", target, rr.topic, in.Partition, in.Offset, err)
+	}
 	p := Problem{Type: deserialization, Logger: rr.step, Message: err.Error(), Topic: rr.topic, Target: target, Input: in}
 	for cause := errors.Unwrap(err); cause != nil; cause = errors.Unwrap(cause) {
 		p.Cause = append(p.Cause, cause.Error())

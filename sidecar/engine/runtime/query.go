@@ -16,6 +16,7 @@ import (
 
 	"github.com/sidestream/sidestream/sidecar/engine/exec"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
+	"github.com/sidestream/sidestream/sidecar/engine/serde"
 	"github.com/sidestream/sidestream/sidecar/engine/state"
 )
 
@@ -409,6 +410,32 @@ func (q *Query) existing(ctx context.Context, names []string) (map[string]bool, 
 	return out, nil
 }
 
+// forgetSchemas deletes the subjects of the query's repartition topics.
+func (q *Query) forgetSchemas() error {
+	schemas, ok := q.rt.cfg.Schemas.(interface {
+		Delete(subject string) ([]int, error)
+	})
+	if !ok {
+		return nil
+	}
+	var errs []error
+	for _, sub := range q.subs {
+		for _, read := range sub.Reads {
+			r, ok := read.(*plan.Repartition)
+			if !ok {
+				continue
+			}
+			for half, format := range map[string]string{"-key": r.KeyFormat.Name, "-value": r.ValueFormat.Name} {
+				if serde.SchemaType(format) != "" {
+					_, err := schemas.Delete(q.internal(r.Topic) + half)
+					errs = append(errs, err)
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // forget removes what a query left on Kafka and on disk.
 func (q *Query) forget(ctx context.Context) error {
 	var internal []string
@@ -420,7 +447,7 @@ func (q *Query) forget(ctx context.Context) error {
 	var errs []error
 	if len(internal) > 0 {
 		_, err := q.rt.admin.DeleteTopics(ctx, internal...)
-		errs = append(errs, err)
+		errs = append(errs, err, q.forgetSchemas())
 	}
 	if _, err := q.rt.admin.DeleteGroups(ctx, q.app); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		errs = append(errs, err)

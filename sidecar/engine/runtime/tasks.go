@@ -3,7 +3,9 @@ package runtime
 import (
 	"github.com/sidestream/sidestream/sidecar/engine/exec"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
+	"github.com/sidestream/sidestream/sidecar/engine/serde"
 	"github.com/sidestream/sidestream/sidecar/engine/state"
+	"github.com/sidestream/sidestream/sidecar/registry"
 )
 
 // builder makes the tasks of a query.
@@ -15,6 +17,8 @@ type builder struct {
 	order   []*source
 	tasks   []*task
 	inside  map[string][]*queue // by repartition topic and partition, in memory
+	// schemas of repartition topics that are in memory; nil for the registry's.
+	schemas serde.SchemaRegistry
 }
 
 // env is what a task is given beside its stores.
@@ -27,6 +31,9 @@ type env struct {
 
 func (q *Query) build(c *cluster, memory bool, e env) (*builder, error) {
 	b := &builder{q: q, cluster: c, memory: memory, sources: map[topicPartition]*source{}, inside: map[string][]*queue{}}
+	if memory {
+		b.schemas = registry.New()
+	}
 	for _, sub := range q.subs {
 		for p := range q.partitionsOf(sub) {
 			if err := b.task(sub, p, e); err != nil {
@@ -44,7 +51,8 @@ func (b *builder) task(sub *plan.SubTopology, partition int32, e env) error {
 	t.exec, err = exec.Build(sub, exec.Env{
 		Functions: b.q.rt.cfg.Functions,
 		Schemas:   b.q.rt.cfg.Schemas,
-		Config:    b.q.opts.Config,
+		Internal:  b.q.internal(""), InternalSchemas: b.schemas,
+		Config: b.q.opts.Config,
 		Store: func(s *plan.Store) state.Store {
 			st, err := e.store(t, s)
 			if err != nil && failed == nil {

@@ -2,6 +2,7 @@ package serde
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -58,6 +59,14 @@ func newFramed(format string, o Options, open func(string, map[string]string) (D
 
 func errNoRegistry(format string) error {
 	return fmt.Errorf("the %s format needs a Schema Registry: set ksql.schema.registry.url", format)
+}
+
+// IsUnavailable tells whether an error is that of a registry that didn't answer:
+// the record may well be good, and is to be tried again. The error's chain has an
+// Unavailable method then.
+func IsUnavailable(err error) bool {
+	var u interface{ Unavailable() bool }
+	return errors.As(err, &u) && u.Unavailable()
 }
 
 // decoder gives the decoder and the payload of a record.
