@@ -9,8 +9,17 @@
 // main.go only wires.
 package main
 
-import "github.com/sidestream/sidestream/services/internal/worker"
+import (
+	"time"
+
+	"github.com/sidestream/sidestream/services/internal/config"
+	"github.com/sidestream/sidestream/services/internal/worker"
+)
 
 func main() {
-	worker.Main("inventory", service())
+	worker.MainWith("inventory", func(s *config.Source) worker.Service {
+		// Longer than fulfilment waits for a payment, so that nothing is sent whose
+		// stock was given to another.
+		return service(inventory{keep: s.Duration("RESERVATION_EXPIRY", 10*24*time.Hour, time.Second)})
+	})
 }

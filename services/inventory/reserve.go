@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -23,7 +25,7 @@ const (
 	stateTopic       = "inventory-state"
 )
 
-func service() worker.Service {
+func service(p inventory) worker.Service {
 	return worker.Service{
 		Config: transact.Config{
 			Inputs: []string{ordersTopic, warehouseTopic},
@@ -32,22 +34,57 @@ func service() worker.Service {
 			Outputs:   []string{validationsTopic, reservedTopic, byOrderTopic},
 			Changelog: stateTopic,
 		},
-		Processor: inventory{},
+		Processor: p,
 	}
 }
 
-// inventory is the processor. All its state is in the Tx's.
-type inventory struct{}
+// inventory is the processor. All its state is in the Tx's, a partition each:
+//
+//	o<order id>                 what has become of an order
+//	p<product>                  a product's stock
+//	e/<time>/{product, order}   what is reserved, by the time when it expires
+type inventory struct {
+	keep time.Duration // that stock is held for an order that isn't shipped
+}
 
 // Process handles a state of an order, or a count of the warehouse.
-func (inventory) Process(tx *transact.Tx, r transact.Record) error {
+func (i inventory) Process(tx *transact.Tx, r transact.Record) error {
 	if r.Key == nil {
 		return transact.Poisonf("the key, the product, is null")
 	}
 	if r.Topic == warehouseTopic {
 		return count(tx, string(r.Key), r)
 	}
-	return ordered(tx, string(r.Key), r)
+	return i.ordered(tx, string(r.Key), r)
+}
+
+// Tick frees what was held for too long: the order was never paid, or is stuck
+// at somebody else's.
+func (i inventory) Tick(tx *transact.Tx) error {
+	const most = 500 // in one transaction; the next tick takes the rest
+	var due [][]byte
+	tx.State().Range([]byte("e/"), expiryKey(tx.Now(), "", ""), func(key, _ []byte) bool {
+		due = append(due, bytes.Clone(key))
+		return len(due) < most
+	})
+	for _, key := range due {
+		tx.State().Delete(key)
+		var at struct{ Product, Order string }
+		if err := json.Unmarshal(key[len("e/0000000000000/"):], &at); err != nil {
+			return broken(fmt.Sprintf("the expiry %q", key), err)
+		}
+		e, _, err := readEntry(tx, at.Order)
+		if err != nil {
+			return err
+		}
+		if e.State != held {
+			continue
+		}
+		if err := finished(tx, at.Product, at.Order, e, expired); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // What has become of an order here.
@@ -56,6 +93,7 @@ const (
 	refused = "REFUSED" // it got the answer FAIL or ERROR
 	freed   = "FREED"   // it FAILED: its stock is free again, or never was reserved
 	moved   = "MOVED"   // it was SHIPPED: its stock has left
+	expired = "EXPIRED" // its stock is free again, since it took too long
 )
 
 // entry is what the state has of an order. It stays: an order is answered once,
@@ -64,12 +102,22 @@ type entry struct {
 	State    string `json:"state"`
 	Quantity int64  `json:"quantity,omitempty"` // that is, or was, reserved
 	Answered bool   `json:"answered"`
+	Until    int64  `json:"until,omitempty"` // when the reservation expires, in ms since 1970
 }
 
 func orderKey(id string) []byte { return append([]byte{'o'}, id...) }
 
+// expiryKey sorts by time. Products may hold any character, so the rest is JSON.
+func expiryKey(at time.Time, product, order string) []byte {
+	key := fmt.Appendf(nil, "e/%013d/", at.UnixMilli())
+	if order == "" {
+		return key
+	}
+	return append(key, encode(struct{ Product, Order string }{product, order})...)
+}
+
 // ordered handles one state of one order of the product.
-func ordered(tx *transact.Tx, product string, r transact.Record) error {
+func (i inventory) ordered(tx *transact.Tx, product string, r transact.Record) error {
 	if r.Value == nil {
 		return transact.Poisonf("the value, the order, is null")
 	}
@@ -86,7 +134,7 @@ func ordered(tx *transact.Tx, product string, r transact.Record) error {
 	}
 	switch o.State {
 	case order.Created:
-		return created(tx, product, o, e, known)
+		return i.created(tx, product, o, e, known)
 	case order.Failed:
 		return finished(tx, product, o.ID, e, freed)
 	case order.Shipped:
@@ -98,7 +146,7 @@ func ordered(tx *transact.Tx, product string, r transact.Record) error {
 }
 
 // created reserves, or says why not. A repetition changes nothing.
-func created(tx *transact.Tx, product string, o order.Order, e entry, known bool) error {
+func (i inventory) created(tx *transact.Tx, product string, o order.Order, e entry, known bool) error {
 	if known && e.Answered {
 		return nil
 	}
@@ -133,7 +181,9 @@ func created(tx *transact.Tx, product string, o order.Order, e entry, known bool
 	tellReserved(tx, product, s.Reserved)
 	tellOrder(tx, o.ID, product, wanted)
 	answer(tx, o.ID, order.Pass, "")
-	writeEntry(tx, o.ID, entry{State: held, Quantity: wanted, Answered: true})
+	until := tx.Now().Add(i.keep)
+	tx.State().Put(expiryKey(until, product, o.ID), nil)
+	writeEntry(tx, o.ID, entry{State: held, Quantity: wanted, Answered: true, Until: until.UnixMilli()})
 	return nil
 }
 
@@ -143,6 +193,20 @@ func finished(tx *transact.Tx, product, id string, e entry, to string) error {
 	case held:
 	case "": // over before its CREATED came: it must not reserve then
 		writeEntry(tx, id, entry{State: to})
+		return nil
+	case expired:
+		if to != moved {
+			return nil
+		}
+		// It left all the same: what has left can't be sold.
+		s, err := readStock(tx, product)
+		if err != nil {
+			return err
+		}
+		s.move(e.Quantity, tx.Time())
+		writeStock(tx, product, s)
+		e.State = moved
+		writeEntry(tx, id, e)
 		return nil
 	default:
 		return nil
@@ -161,6 +225,9 @@ func finished(tx *transact.Tx, product, id string, e entry, to string) error {
 	writeStock(tx, product, s)
 	tellReserved(tx, product, s.Reserved)
 	tx.Emit(transact.Record{Topic: byOrderTopic, Key: []byte(id)})
+	if e.Until != 0 {
+		tx.State().Delete(expiryKey(time.UnixMilli(e.Until), product, id))
+	}
 	e.State = to
 	writeEntry(tx, id, e)
 	return nil

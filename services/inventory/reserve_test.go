@@ -13,23 +13,32 @@ import (
 	"github.com/sidestream/sidestream/services/transact"
 )
 
-// TestProcess runs the scripts in testdata. A line of input is a record:
+// TestProcess runs the scripts in testdata. A line of input is a record, or time
+// that has passed since the test began:
 //
 //	stock  <product> <value> [at=<seconds>]
 //	order  <product> <value> [at=<seconds>]
+//	tick   <minutes>
 //
 // and the output is what was emitted, with "!" before what was bad.
 func TestProcess(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		d, err := transact.NewDry(inventory{})
+		d, err := transact.NewDry(inventory{keep: time.Hour})
 		require.NoError(t, err)
 		defer d.Close()
 		datadriven.RunTest(t, path, func(t *testing.T, td *datadriven.TestData) string {
 			var out strings.Builder
 			for line := range strings.Lines(td.Input) {
-				r := parse(t, strings.TrimSpace(line))
 				bad := len(d.Bad)
-				emitted, err := d.Process(r)
+				var emitted []transact.Record
+				var err error
+				if minutes, ok := strings.CutPrefix(strings.TrimSpace(line), "tick "); ok {
+					n, cerr := strconv.Atoi(minutes)
+					require.NoError(t, cerr)
+					emitted, err = d.Tick(0, time.Now().Add(time.Duration(n)*time.Minute))
+				} else {
+					emitted, err = d.Process(parse(t, strings.TrimSpace(line)))
+				}
 				for _, b := range d.Bad[bad:] {
 					fmt.Fprintf(&out, "! %v\n", b)
 				}

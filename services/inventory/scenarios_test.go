@@ -31,7 +31,7 @@ func newBroker(t *testing.T) *transacttest.Broker {
 
 // run starts the service's processor on the broker; stop ends it cleanly.
 func run(t *testing.T, b *transacttest.Broker) (stop func()) {
-	s := service()
+	s := service(inventory{keep: time.Hour})
 	cfg := s.Config
 	cfg.Name, cfg.InstanceID, cfg.Brokers, cfg.StateDir = "inventory", "inventory-0", b.Addr, t.TempDir()
 	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -39,7 +39,7 @@ func newBroker(t testing.TB) *broker {
 		t.Parallel() // tests wait for groups and deadlines most of their time
 	}
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4,
-		ordersTopic, requestsTopic, outcomesTopic, stateTopic, validationsTopic, verdictsTopic),
+		ordersTopic, requestsTopic, outcomesTopic, stateTopic, validationsTopic, verdictsTopic, shipmentsTopic),
 		kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1"}))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)

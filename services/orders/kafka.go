@@ -19,6 +19,7 @@ const (
 	stateTopic       = "orders-state"      // changelog of lifecycle.go
 	validationsTopic = "order-validations" // read
 	verdictsTopic    = "order-verdicts"    // read
+	shipmentsTopic   = "shipments"         // read; shipping's
 )
 
 // kafkaAt says how to reach Kafka.
@@ -91,7 +92,7 @@ func (k kafkaAt) checkTopics(within time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("no Kafka broker at %s within %v (KAFKA_BOOTSTRAP_SERVERS): %w", k.brokers, within, err)
 	}
-	wanted := []string{ordersTopic, requestsTopic, outcomesTopic, stateTopic, validationsTopic, verdictsTopic}
+	wanted := []string{ordersTopic, requestsTopic, outcomesTopic, stateTopic, validationsTopic, verdictsTopic, shipmentsTopic}
 	var missing []string
 	for _, t := range wanted {
 		if len(md.Topics[t].Partitions) == 0 {

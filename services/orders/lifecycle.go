@@ -19,6 +19,7 @@ import (
 //	order-requests    ──► orders: CREATED, once an id      ──► order-outcomes: same, conflict
 //	order-validations ──► (remembered: which checks have answered)
 //	order-verdicts    ──► orders: VALIDATED or FAILED, once an order
+//	shipments         ──► orders: SHIPPED, once, of a VALIDATED order
 //	time              ──► orders: FAILED, TIMEOUT
 //
 // Its state, a partition each (transact keeps it):
@@ -44,7 +45,7 @@ func newLifecycle(checks []string, deadline time.Duration) *lifecycle {
 }
 
 // inputs are the topics that lifecycle reads.
-var inputs = []string{requestsTopic, validationsTopic, verdictsTopic}
+var inputs = []string{requestsTopic, validationsTopic, verdictsTopic, shipmentsTopic}
 
 // Process takes a record of one of the inputs.
 func (l *lifecycle) Process(tx *transact.Tx, r transact.Record) error {
@@ -53,8 +54,10 @@ func (l *lifecycle) Process(tx *transact.Tx, r transact.Record) error {
 		return l.request(tx, r)
 	case validationsTopic:
 		return l.validation(tx, r)
-	default:
+	case verdictsTopic:
 		return l.verdict(tx, r)
+	default:
+		return l.shipment(tx, r)
 	}
 }
 
@@ -165,6 +168,27 @@ func (l *lifecycle) verdict(tx *transact.Tx, r transact.Record) error {
 	return nil
 }
 
+// shipment makes a VALIDATED order SHIPPED. Whoever ships owns the topic; what
+// is in the record is theirs, the key says it all.
+func (l *lifecycle) shipment(tx *transact.Tx, r transact.Record) error {
+	if len(r.Value) == 0 {
+		return nil
+	}
+	k, ok, err := load(tx, string(r.Key))
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return transact.Poisonf("a shipment of order %q, which was never created", r.Key)
+	case k.order.State == order.Shipped:
+		return nil // told twice
+	case k.order.State != order.Validated:
+		return transact.Poisonf("a shipment of order %q, which is %s, not VALIDATED", r.Key, k.order.State)
+	}
+	k.next(tx, order.Shipped)
+	return nil
+}
+
 // Tick fails the orders whose deadline is over.
 func (l *lifecycle) Tick(tx *transact.Tx) error {
 	now := tx.Now()
@@ -271,10 +295,16 @@ func (k *kept) answered(check string, known []string) bool {
 // decide gives the order its final state. The caller has seen that it is still
 // CREATED.
 func (k *kept) decide(tx *transact.Tx, s order.State, reasons []string) {
-	k.order.State, k.order.Reasons = s, reasons
+	k.order.Reasons = reasons
+	tx.State().Delete(deadlineKey(k.deadline, k.order.ID))
+	k.next(tx, s)
+}
+
+// next writes the order's next state.
+func (k *kept) next(tx *transact.Tx, s order.State) {
+	k.order.State = s
 	k.order.Version++
 	k.save(tx)
-	tx.State().Delete(deadlineKey(k.deadline, k.order.ID))
 	tx.Emit(transact.Record{Topic: ordersTopic, Key: []byte(k.order.ID), Value: k.order.Encode()})
 }
 

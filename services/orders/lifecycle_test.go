@@ -90,3 +90,27 @@ func TestDeadline(t *testing.T) {
 	require.Empty(t, process(verdictsTopic, "b", `{"STATE":"VALIDATED"}`, ""), "decided")
 	require.Empty(t, d.Bad)
 }
+
+func TestShipments(t *testing.T) {
+	d, process := dry(t, newLifecycle([]string{order.FraudCheck}, time.Minute))
+	process(requestsTopic, "1", jumpers("1"), "")
+	require.Empty(t, process(shipmentsTopic, "1", `{"orderId":"1"}`, ""), "not validated")
+	require.Len(t, d.Bad, 1)
+	require.ErrorContains(t, d.Bad[0], `a shipment of order "1", which is CREATED, not VALIDATED`)
+
+	require.Len(t, process(verdictsTopic, "1", `{"STATE":"VALIDATED"}`, ""), 1)
+	out := process(shipmentsTopic, "1", `{"orderId":"1"}`, "")
+	require.Len(t, out, 1)
+	o, err := order.Decode(out[0].Value)
+	require.NoError(t, err)
+	require.Equal(t, order.Shipped, o.State)
+	require.Equal(t, int32(3), o.Version)
+	require.Empty(t, process(shipmentsTopic, "1", `{"orderId":"1"}`, ""), "told twice")
+	require.Empty(t, process(verdictsTopic, "1", `{"STATE":"FAILED"}`, ""), "decided")
+
+	process(requestsTopic, "2", jumpers("2"), "")
+	process(verdictsTopic, "2", `{"STATE":"FAILED","REASONS":["no"]}`, "")
+	require.Empty(t, process(shipmentsTopic, "2", `{"orderId":"2"}`, ""))
+	require.Empty(t, process(shipmentsTopic, "nobody", `{"orderId":"nobody"}`, ""))
+	require.Len(t, d.Bad, 3)
+}

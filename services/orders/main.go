@@ -3,7 +3,8 @@
 //
 //	POST ─► requests.go ─► [order-requests] ─► lifecycle.go ─► [orders: CREATED] ─► tail.go ─► 201
 //	                                               ▲   │
-//	        [order-validations] [order-verdicts] ──┘   └─► [orders: VALIDATED | FAILED] ─► tail.go ─► waiters, SSE
+//	        [order-validations] [order-verdicts] ──┤   └─► [orders: VALIDATED | FAILED, SHIPPED] ─► tail.go ─► waiters, SSE
+//	                                  [shipments] ──┘
 //	GET  ─► api.go, wait.go ─► recent.go (newest records), view.go (SQL view on the sidecar)
 //
 // main.go only wires.

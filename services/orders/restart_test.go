@@ -22,7 +22,7 @@ import (
 func TestTheBrokerComesBack(t *testing.T) {
 	t.Parallel()
 	lasting := transacttest.NewLasting(t)
-	for _, topic := range []string{ordersTopic, requestsTopic, outcomesTopic, validationsTopic, verdictsTopic} {
+	for _, topic := range []string{ordersTopic, requestsTopic, outcomesTopic, validationsTopic, verdictsTopic, shipmentsTopic} {
 		lasting.Topic(topic, 4)
 	}
 	lasting.Compacted(stateTopic, 4)

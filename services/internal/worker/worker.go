@@ -1,7 +1,7 @@
 // Package worker is the frame of a thin half that only reads and writes topics:
 // a transact.Runner, and an HTTP server for /healthz, /readyz and /metrics.
 //
-//	main.go ──► worker.Main(name, make) ──► settings, log, metrics
+//	main.go ──► worker.Main(name, service) ──► settings, log, metrics
 //	                     ├─► transact.Runner ◄─ the service's processor
 //	                     └─► web.Server
 package worker
@@ -32,8 +32,13 @@ type Service struct {
 // Main runs the service until SIGTERM or SIGINT, drains, and ends the process:
 // with 0, or after one message on stderr with 1.
 func Main(name string, service Service) {
+	MainWith(name, func(*config.Source) Service { return service })
+}
+
+// MainWith is Main for a service with settings of its own.
+func MainWith(name string, make func(*config.Source) Service) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	err := Run(ctx, name, service)
+	err := run(ctx, name, make)
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
@@ -43,8 +48,13 @@ func Main(name string, service Service) {
 
 // Run is Main without the process around it.
 func Run(ctx context.Context, name string, service Service) error {
+	return run(ctx, name, func(*config.Source) Service { return service })
+}
+
+func run(ctx context.Context, name string, make func(*config.Source) Service) error {
 	settings := config.New()
 	s := settings.Common()
+	service := make(settings)
 	if err := settings.Err(); err != nil {
 		return err
 	}
