@@ -33,6 +33,10 @@ test: build ## every test that needs nothing but this machine
 	$(GO) test -timeout 15m ./...
 	bin/sidestream test ksql
 
+.PHONY: golden
+golden: ## replay what was recorded from a real ksqlDB (GOLDEN=b02 for one scenario)
+	$(GO) test -count=1 -timeout 10m -run TestGolden -v ./sidecar/engine/rest
+
 .PHONY: test-kafka
 test-kafka: build ## the flow's tests on Apache Kafka (needs Java 17 and Maven)
 	scripts/kafka-up

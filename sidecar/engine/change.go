@@ -229,33 +229,27 @@ func dropSource(s *session, c *change, st *ast.DropSource) error {
 	name := st.Name.Name
 	c.commandID = kindOf(st.Table) + "/" + name + "/drop"
 	env := s.env()
+	if st.DeleteTopic {
+		// ksqlDB takes the clause off before it looks at the statement.
+		exists := ""
+		if st.IfExists {
+			exists = "IF EXISTS "
+		}
+		c.text = fmt.Sprintf("DROP %s %s%s;", strings.ToUpper(kindOf(st.Table)), exists, quoteName(name))
+		if _, ok := s.world.catalog.Source(name); !ok && !st.IfExists {
+			return BadRequest("Could not find source to delete topic for: %s", st.Text)
+		}
+	}
 	src, err := analyze.DropSource(&env, st)
+	if err == nil && src != nil {
+		err = s.world.droppable(name, st.Name.Pos)
+	}
 	if err != nil {
-		return err
+		return asError(err, c.text)
 	}
 	if src == nil {
 		c.message = fmt.Sprintf("Source `%s` does not exist.", name)
 		return nil
-	}
-	if by := s.world.derivedFrom(name); len(by) > 0 {
-		return diagnostic.At(st.Name.Pos, "Cannot drop %s.\nThe following streams and/or tables read from this source: [%s].\nYou need to drop them before dropping %s.", name, strings.Join(by, ", "), name)
-	}
-	var reading, writing []string
-	for _, q := range s.world.readers(name) {
-		if q.insert {
-			reading = append(reading, q.id)
-		}
-	}
-	for _, q := range s.world.writers(name) {
-		if q.insert {
-			writing = append(writing, q.id)
-		}
-	}
-	if len(reading) > 0 {
-		return diagnostic.At(st.Name.Pos, "Cannot drop %s.\nThe following queries read from this source: [%s].\nYou need to terminate them before dropping %s.", name, strings.Join(reading, ", "), name)
-	}
-	if len(writing) > 0 {
-		return diagnostic.At(st.Name.Pos, "Cannot drop %s.\nThe following queries write into this source: [%s].\nYou need to terminate them before dropping %s.", name, strings.Join(writing, ", "), name)
 	}
 	c.drop = name
 	for _, q := range append(s.world.writers(name), s.world.readers(name)...) {
@@ -265,10 +259,30 @@ func dropSource(s *session, c *change, st *ast.DropSource) error {
 	}
 	if st.DeleteTopic {
 		c.deleteTopic = src.Topic
-		c.text = fmt.Sprintf("DROP %s %s;", strings.ToUpper(kindOf(st.Table)), quoteName(name))
 	}
 	c.message = fmt.Sprintf("Source `%s` (topic: %s) was dropped.", name, src.Topic)
 	return nil
+}
+
+// droppable says what a source can't be dropped before.
+func (w *world) droppable(name string, at ast.Pos) error {
+	if by := w.derivedFrom(name); len(by) > 0 {
+		return diagnostic.At(at, "Cannot drop %[1]s.\nThe following streams and/or tables read from this source: [%[2]s].\nYou need to drop them before dropping %[1]s.", name, strings.Join(by, ", "))
+	}
+	inserts := func(queries []*query) (ids []string) {
+		for _, q := range queries {
+			if q.insert {
+				ids = append(ids, q.id)
+			}
+		}
+		return ids
+	}
+	reading, writing := inserts(w.readers(name)), inserts(w.writers(name))
+	if len(reading)+len(writing) == 0 {
+		return nil
+	}
+	return diagnostic.At(at, "Cannot drop %[1]s.\nThe following queries read from this source: [%[2]s].\nThe following queries write into this source: [%[3]s].\nYou need to terminate them before dropping %[1]s.",
+		name, strings.Join(reading, ", "), strings.Join(writing, ", "))
 }
 
 // quoteName writes a name so that it reads as itself.

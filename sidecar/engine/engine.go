@@ -157,8 +157,12 @@ func (e *Engine) processingLog() string {
 	return e.cfg.ServiceID + "ksql_processing_log"
 }
 
-// first declares the processing log as a stream, as ksqlDB does at its first start.
+// first declares the processing log as a stream, as ksqlDB does at its first start
+// unless it is told not to.
 func (e *Engine) first(ctx context.Context, topic string) error {
+	if e.cfg.Properties["ksql.logging.processing.stream.auto.create"] == "false" {
+		return nil
+	}
 	text := "CREATE STREAM KSQL_PROCESSING_LOG (logger STRING, level STRING, time BIGINT, message STRUCT<type INT, " +
 		"deserializationError STRUCT<target STRING, errorMessage STRING, recordB64 STRING, cause ARRAY<STRING>, `topic` STRING>, " +
 		"recordProcessingError STRUCT<errorMessage STRING, record STRING, cause ARRAY<STRING>>, " +
@@ -209,14 +213,14 @@ func (e *Engine) replayEntry(ctx context.Context, topics *topicView, en *entry) 
 	for i := range en.Topics {
 		t := &en.Topics[i]
 		if n, there := topics.partitions(t.Name); there {
-			t.Partitions = n
+			t.Partitions, t.Strict = n, false
 		}
 		if err := e.ensureTopic(ctx, topics, t, en.Statement, false); err != nil {
 			return err
 		}
 	}
 	s := e.newSession(e.world, topics)
-	s.properties, s.replayed = en.Properties, en.QueryID
+	s.properties, s.replayed, s.recorded = en.Properties, en.QueryID, en.Schemas
 	c, err := e.change(s, stmts[0])
 	if err != nil {
 		return err

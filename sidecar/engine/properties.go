@@ -53,6 +53,7 @@ var properties = map[string]property{
 	"ksql.functions.collect_list.limit":                {"", false, "SERVER"},
 	"ksql.functions.collect_set.limit":                 {"", false, "SERVER"},
 	"ksql.logging.processing.topic.name":               {"", false, "SERVER"},
+	"ksql.logging.processing.stream.auto.create":       {"true", false, "SERVER"},
 	"ksql.assert.topic.default.timeout.ms":             {"1000", false, "SERVER"},
 	"ksql.server.command.response.timeout.ms":          {"5000", false, "SERVER"},
 	"ksql.suppress.enabled":                            {"true", false, "SERVER"},

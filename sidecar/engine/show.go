@@ -151,18 +151,22 @@ func (e *Engine) describe(ctx context.Context, s *session, st *ast.Describe) (En
 	if s.dryRun {
 		return nil, nil
 	}
-	return DescriptionEntity{"sourceDescription", st.Text, e.describeSource(ctx, s, src, st.Extended), []Warning{}}, nil
+	d, warning := e.describeSource(ctx, s, src, st.Extended)
+	return DescriptionEntity{"sourceDescription", st.Text, d, warnings(warning)}, nil
 }
 
 func (e *Engine) describeAll(ctx context.Context, s *session, text string, list []*catalog.Source, extended bool) Entity {
 	out := DescriptionsEntity{"source_descriptions", text, []SourceDescription{}, []Warning{}}
 	for _, src := range list {
-		out.Descriptions = append(out.Descriptions, e.describeSource(ctx, s, src, extended))
+		d, warning := e.describeSource(ctx, s, src, extended)
+		out.Descriptions = append(out.Descriptions, d)
+		out.Warnings = append(out.Warnings, warnings(warning)...)
 	}
 	return out
 }
 
-func (e *Engine) describeSource(ctx context.Context, s *session, src *catalog.Source, extended bool) SourceDescription {
+// describeSource describes a source, and warns where Kafka can't tell of its topic.
+func (e *Engine) describeSource(ctx context.Context, s *session, src *catalog.Source, extended bool) (SourceDescription, []string) {
 	d := SourceDescription{Name: src.Name, ReadQueries: []QueryInfo{}, WriteQueries: []QueryInfo{}, Fields: schemaFields(&src.Schema), Type: src.Kind(),
 		Extended: extended, KeyFormat: keyFormat(src), ValueFormat: src.ValueFormat.Name, Topic: src.Topic, Statement: src.SQL,
 		Offsets: []OffsetSummary{}, SourceConstraints: s.world.derivedFrom(src.Name), ClusterStatistics: []Statistic{}, ClusterErrorStats: []Statistic{}}
@@ -175,8 +179,13 @@ func (e *Engine) describeSource(ctx context.Context, s *session, src *catalog.So
 	if d.SourceConstraints == nil {
 		d.SourceConstraints = []string{}
 	}
-	d.Partitions, _ = s.topics.partitions(src.Topic)
-	d.Replication = e.replicas(ctx, src.Topic)
+	var warning []string
+	if t, err := describeTopic(ctx, e.kafka, src.Topic); err == nil && t != nil && len(t.Partitions) > 0 {
+		d.Partitions, d.Replication = len(t.Partitions), max(len(t.Partitions[0].Replicas), 1)
+	} else {
+		d.SourceConstraints = []string{}
+		warning = []string{fmt.Sprintf("Error from Kafka: Failed to Describe Kafka Topic(s): [%s]", src.Topic)}
+	}
 	for _, q := range s.world.readers(src.Name) {
 		d.ReadQueries = append(d.ReadQueries, q.info())
 	}
@@ -187,7 +196,7 @@ func (e *Engine) describeSource(ctx context.Context, s *session, src *catalog.So
 		}
 	}
 	e.statistics(&d, s.world)
-	return d
+	return d, warning
 }
 
 // offsets tell how far a query has come in each topic that it reads.

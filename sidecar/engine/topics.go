@@ -47,14 +47,16 @@ func makeTopic(ctx context.Context, adm *kadm.Client, kafka *kgo.Client, name st
 // once, and those that statements before made are known too. In a sandbox nothing
 // is made in truth.
 type topicView struct {
-	ctx    context.Context
-	kafka  *kgo.Client
-	known  map[string]int // partitions; 0 for none
-	failed error
+	ctx   context.Context
+	kafka *kgo.Client
+	known map[string]int // partitions; 0 for none
+	// retention of the topics that the request makes.
+	retention map[string]string
+	failed    error
 }
 
 func newTopicView(ctx context.Context, kafka *kgo.Client) *topicView {
-	return &topicView{ctx: ctx, kafka: kafka, known: map[string]int{}}
+	return &topicView{ctx: ctx, kafka: kafka, known: map[string]int{}, retention: map[string]string{}}
 }
 
 // describeTopic asks Kafka for a topic; nil when there is none. kadm would answer
@@ -127,16 +129,17 @@ func (e *Engine) ensureTopic(ctx context.Context, v *topicView, spec *analyze.To
 		return about(CodeServerError, statement, "%v", v.failed)
 	}
 	if there {
-		if spec.Partitions > 0 && have != spec.Partitions {
+		kept := spec.Config["retention.ms"]
+		if spec.Partitions > 0 && have != spec.Partitions || spec.Strict && kept != e.retentionOf(ctx, v, spec.Name) {
 			return about(CodeServerError, statement, "A Kafka topic with the name '%s' already exists, with different partition/replica/retention configuration than required. KSQL expects %d partitions (topic has %d), %d replication factor (topic has %d), and %s retention (topic has %s).",
-				spec.Name, spec.Partitions, have, max(spec.Replicas, 1), e.replicas(ctx, spec.Name), retention(spec.Config["retention.ms"]), retention(e.topicConfig(ctx, spec.Name, "retention.ms")))
+				spec.Name, spec.Partitions, have, max(spec.Replicas, 1), e.replicas(ctx, spec.Name), retention(kept), e.retentionOf(ctx, v, spec.Name))
 		}
 		return nil
 	}
 	if spec.Partitions <= 0 {
 		return about(CodeServerError, statement, "Topic '%s' does not exist.", spec.Name)
 	}
-	v.known[spec.Name] = spec.Partitions
+	v.known[spec.Name], v.retention[spec.Name] = spec.Partitions, retention(spec.Config["retention.ms"])
 	if dryRun {
 		return nil
 	}
@@ -192,6 +195,13 @@ func retention(ms string) string {
 		return "604800000"
 	}
 	return ms
+}
+
+func (e *Engine) retentionOf(ctx context.Context, v *topicView, topic string) string {
+	if ms, ok := v.retention[topic]; ok {
+		return ms
+	}
+	return retention(e.topicConfig(ctx, topic, "retention.ms"))
 }
 
 // replicas is the replication factor of a topic, 1 where it can't be told.

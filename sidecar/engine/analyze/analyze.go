@@ -43,6 +43,9 @@ type TopicSpec struct {
 	Replicas   int // 0: the broker's default
 	// Config of a new topic: cleanup.policy, retention.ms.
 	Config map[string]string
+	// Strict: the statement gives the retention, so a topic that is there already
+	// must have it.
+	Strict bool `json:",omitempty"`
 }
 
 // Persistent is a query that writes a topic: CREATE … AS SELECT, INSERT INTO …
@@ -82,10 +85,13 @@ type Push struct {
 	Plan    *plan.Query // root is a plan.Emit; Out().Schema's values are the columns of the answer
 	Columns []schema.Column
 	// Key says which of Columns are key columns, by place.
-	Key   []bool
-	Table bool
-	Limit int // -1 for none
-	Reads []string
+	Key []bool
+	// Bounds are WINDOWSTART or WINDOWEND for Columns that are the bounds of the
+	// row's window as they are, "" for the others.
+	Bounds []string
+	Table  bool
+	Limit  int // -1 for none
+	Reads  []string
 	// FromTable etc. need no more: the runtime reads from latest or earliest by
 	// auto.offset.reset.
 }

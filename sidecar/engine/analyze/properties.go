@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -45,7 +46,6 @@ type properties struct {
 	keyOptions, valueOptions map[string]string
 	Partitions, Replicas     int
 	Retention                int64 // ms; -1 where not given
-	CleanupPolicy            string
 	// Timestamp is the column as written, TimestampFormat a Java date pattern.
 	Timestamp, TimestampFormat string
 	// WindowType is TUMBLING, HOPPING, SESSION or ""; WindowSize in ms.
@@ -69,6 +69,10 @@ func parseProperties(with ast.Properties, kind withKind) (*properties, error) {
 		}
 		p.at[name] = with[i].Pos
 		known, err := p.set(name, with[i].Value, kind)
+		var own *diagnostic.Error
+		if errors.As(err, &own) {
+			return nil, own
+		}
 		if err != nil {
 			return nil, prepare(with[i].Pos, "%v", err)
 		}
@@ -119,9 +123,9 @@ func (p *properties) set(name string, value ast.Expr, kind withKind) (known bool
 	case "RETENTION_MS":
 		p.Retention, err = withWhole(name, value)
 	case "CLEANUP_POLICY":
-		if p.CleanupPolicy, err = withText(name, value); err == nil {
-			p.CleanupPolicy = strings.ToLower(p.CleanupPolicy)
-		}
+		e := diagnostic.At(p.pos(name), "Invalid config variable in the WITH clause: CLEANUP_POLICY.\nThe CLEANUP_POLICY config is automatically inferred based on the type of source (STREAM or TABLE).\nUsers can't set the CLEANUP_POLICY config manually.")
+		e.Kind = diagnostic.General
+		return true, e
 	case "TIMESTAMP":
 		p.Timestamp, err = withText(name, value)
 	case "TIMESTAMP_FORMAT":
@@ -414,8 +418,6 @@ func identifier(s string) string {
 func (p *properties) newTopic(name string, partitions, replicas int, table, windowed bool, minRetention int64) *TopicSpec {
 	cleanup := "delete"
 	switch {
-	case p.CleanupPolicy != "":
-		cleanup = p.CleanupPolicy
 	case table && windowed:
 		cleanup = "compact,delete"
 	case table:
@@ -429,7 +431,7 @@ func (p *properties) newTopic(name string, partitions, replicas int, table, wind
 	if retention >= 0 {
 		config["retention.ms"] = strconv.FormatInt(retention, 10)
 	}
-	return &TopicSpec{Name: name, Partitions: partitions, Replicas: replicas, Config: config}
+	return &TopicSpec{Name: name, Partitions: partitions, Replicas: replicas, Config: config, Strict: p.Retention >= 0}
 }
 
 // The readers of single values.

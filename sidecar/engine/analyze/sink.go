@@ -7,6 +7,7 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/catalog"
 	"github.com/sidestream/sidestream/sidecar/engine/diagnostic"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
+	"github.com/sidestream/sidestream/sidecar/engine/schema"
 	"github.com/sidestream/sidestream/sidecar/engine/serde"
 )
 
@@ -16,9 +17,6 @@ func CreateAs(env *Env, s *ast.CreateAs, queryID string) (*Persistent, error) {
 	if exists && s.IfNotExists {
 		return &Persistent{Source: old, Exists: true}, nil
 	}
-	if exists && !s.OrReplace {
-		return nil, taken(s, old)
-	}
 	props, err := parseProperties(s.With, withCreateAs)
 	if err != nil {
 		return nil, err
@@ -26,6 +24,9 @@ func CreateAs(env *Env, s *ast.CreateAs, queryID string) (*Persistent, error) {
 	out, err := createAs(env, s, props, queryID)
 	if err != nil {
 		return nil, undetermined(err)
+	}
+	if exists && !s.OrReplace {
+		return nil, undetermined(inStatement(taken(s, old), out.Source.SQL))
 	}
 	out.Replaces = exists
 	if exists {
@@ -36,6 +37,7 @@ func CreateAs(env *Env, s *ast.CreateAs, queryID string) (*Persistent, error) {
 	return out, nil
 }
 
+// taken: ksqlDB looks for the name after all else.
 func taken(s *ast.CreateAs, old *catalog.Source) error {
 	kind := "stream"
 	if s.Table {
@@ -71,6 +73,11 @@ func createAs(env *Env, s *ast.CreateAs, props *properties, queryID string) (*Pe
 	if s.Table {
 		p.kindWord = "TABLE"
 	}
+	if s.Query.Limit != nil {
+		e := diagnostic.At(s.Query.Pos, "CREATE %s AS SELECT statements don't support LIMIT clause.", p.kindWord)
+		e.Kind = diagnostic.General
+		return nil, e
+	}
 	p.checkNames = func(items []item) error { return checkTimestamp(props, items) }
 	text := p.written(s, props)
 	r, err := p.plan()
@@ -96,6 +103,7 @@ func createAs(env *Env, s *ast.CreateAs, props *properties, queryID string) (*Pe
 	q := p.finish(queryID, root, step)
 	if s.Table {
 		q.Materialized = materialized(q.Root)
+		q.Materialized.Format = r.valueFormat
 	}
 	out := &Persistent{Source: source, Plan: q, Reads: p.reads(), Writes: source.Name, Warnings: p.warnings}
 	out.Topic = props.newTopic(source.Topic, source.Partitions, source.Replicas, s.Table, source.Window != plan.NoWindow, p.windowRetention())
@@ -199,6 +207,11 @@ func InsertInto(env *Env, s *ast.InsertInto, queryID string) (*Persistent, error
 	if err != nil {
 		return nil, err
 	}
+	if s.Query.Limit != nil {
+		e := diagnostic.At(s.Query.Pos, "INSERT INTO statements don't support LIMIT clause.")
+		e.Kind = diagnostic.General
+		return nil, e
+	}
 	p.persistent, p.sinkName = true, to.Name
 	p.castTo = func(i int, v plan.Expr) plan.Expr {
 		if i < len(to.Schema.Value) && !v.ResultType().Equal(to.Schema.Value[i].Type) {
@@ -260,6 +273,13 @@ func PushQuery(env *Env, s *ast.Select, queryID string) (*Push, error) {
 			key = key || isRef(it.expr, k.Name)
 		}
 		out.Key = append(out.Key, key)
+		bound := ""
+		for _, name := range []string{schema.WindowStart, schema.WindowEnd} {
+			if r.node.Out().Window != plan.NoWindow && isRef(it.expr, name) {
+				bound = name
+			}
+		}
+		out.Bounds = append(out.Bounds, bound)
 	}
 	if s.Query.Limit != nil {
 		out.Limit = *s.Query.Limit

@@ -22,6 +22,23 @@ func (b *streamsBuilder) text() string {
 	return out.String()
 }
 
+// Groups are the numbers of the sub-topologies of a query's topology, by the topics
+// that they read: repartition topics by their names in the plan.
+func Groups(q *Query) map[string]int {
+	out := map[string]int{}
+	if q.Steps == nil {
+		return out
+	}
+	for i, nodes := range topology(q).groups() {
+		for _, n := range nodes {
+			if n.kind == "Source" {
+				out[n.topic] = i
+			}
+		}
+	}
+	return out
+}
+
 func (p *processor) text() string {
 	to, from := "\n      --> "+names(p.to), "\n      <-- "+names(p.from)
 	switch p.kind {

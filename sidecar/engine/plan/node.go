@@ -318,5 +318,8 @@ type Query struct {
 type Materialized struct {
 	Store  *Store
 	Stored *Output // shape of the stored rows
+	// Format is how ksqlDB would write the stored rows: PROTOBUF has no NULL for
+	// numbers and texts, and so they come back as 0 and "".
+	Format Format
 	Steps  []Node
 }

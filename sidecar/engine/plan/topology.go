@@ -19,6 +19,10 @@ func Topology(q *Query) string {
 	if q.Steps == nil {
 		return ""
 	}
+	return topology(q).text()
+}
+
+func topology(q *Query) *streamsBuilder {
 	b := &streamsBuilder{}
 	last := b.step(q.Steps)
 	if _, ok := q.Root.(*Emit); ok {
@@ -29,7 +33,7 @@ func Topology(q *Query) string {
 			b.then(b.number("KSTREAM-PROCESSOR"), last)
 		}
 	}
-	return b.text()
+	return b
 }
 
 // processor is a node of a topology.

@@ -109,7 +109,7 @@ func jacksonText(data []byte, err error, entity string) string {
 			const class = entityPackage + "KsqlHostInfoEntity"
 			at := max(bytes.Index(data, []byte(`"`+kind.Field+`"`)), 0)
 			at += max(bytes.IndexByte(data[at:], '{'), 0)
-			return fmt.Sprintf("Cannot construct instance of `%s` (although at least one Creator exists): cannot deserialize from Object value (no delegate- or property-based Creator)%s (through reference chain: %s[%q])", class, source(data, int64(at)), entity, kind.Field)
+			return fmt.Sprintf("Cannot construct instance of `%s` (although at least one Creator exists): cannot deserialize from Object value (no delegate- or property-based Creator)%s (through reference chain: %s[%q])", class, source(data, int64(at)+1), entity, kind.Field)
 		}
 		if kind.Field == "" && kind.Value == "array" {
 			return fmt.Sprintf("Cannot deserialize value of type `%s` from Array value (token `JsonToken.START_ARRAY`)%s", entity, source(data, 0))

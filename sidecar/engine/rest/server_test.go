@@ -24,7 +24,7 @@ func served(t *testing.T) (*server, *client.Client, *kgo.Client) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DefaultNumPartitions(1), kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1"}))
 	require.NoError(t, err)
 	t.Cleanup(cluster.Close)
-	s := newServer(t, cluster.ListenAddrs(), "")
+	s := newServer(t, cluster.ListenAddrs(), "", setting{})
 	t.Cleanup(func() { s.stop() })
 	c, err := client.New(s.url)
 	require.NoError(t, err)

@@ -76,10 +76,17 @@ type Task struct {
 // where that is the topic of its source.
 type Store struct{ Name, Changelog string }
 
-// Tasks are the query's tasks, in the order of their ids.
+// Tasks are the query's tasks, with the ids that Kafka Streams would give them.
 func (q *Query) Tasks() []Task {
 	var out []Task
+	groups := plan.Groups(q.plan)
 	for i, sub := range q.subs {
+		id := sub.ID
+		for _, read := range sub.Reads {
+			if n, ok := groups[planTopic(read)]; ok {
+				id = n
+			}
+		}
 		var stores []Store
 		for j, s := range q.stores {
 			if q.storeSubs[j] != i {
@@ -92,10 +99,20 @@ func (q *Query) Tasks() []Task {
 			stores = append(stores, st)
 		}
 		for p := range q.partitionsOf(sub) {
-			out = append(out, Task{ID: fmt.Sprintf("%d_%d", sub.ID, p), Inputs: q.inputsOf(sub, p), Stores: stores})
+			out = append(out, Task{ID: fmt.Sprintf("%d_%d", id, p), Inputs: q.inputsOf(sub, p), Stores: stores})
 		}
 	}
 	return out
+}
+
+func planTopic(read plan.Node) string {
+	switch r := read.(type) {
+	case *plan.Source:
+		return r.Topic
+	case *plan.Repartition:
+		return r.Topic
+	}
+	return ""
 }
 
 // inputsOf are the partitions that the task of a partition reads.
