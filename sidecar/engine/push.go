@@ -7,6 +7,7 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/analyze"
 	"github.com/sidestream/sidestream/sidecar/engine/exec"
 	"github.com/sidestream/sidestream/sidecar/engine/runtime"
+	"github.com/sidestream/sidestream/sidecar/engine/schema"
 	"github.com/sidestream/sidestream/sidecar/engine/types"
 )
 
@@ -91,10 +92,11 @@ func (e *Engine) transient(ctx context.Context, o runtime.Options, p *analyze.Pu
 				}
 				return Completed, err
 			}
-			if err := emit(p, row, fn); err != nil {
+			sent, err := emit(p, row, fn)
+			if err != nil {
 				return AtEnd, err
 			}
-			if left > 0 {
+			if sent && left > 0 {
 				left--
 			}
 		}
@@ -103,13 +105,14 @@ func (e *Engine) transient(ctx context.Context, o runtime.Options, p *analyze.Pu
 	return r
 }
 
-// emit hands a row on. A deletion shows its key columns only.
-func emit(p *analyze.Push, row *exec.Row, fn func([]types.Value, bool) error) error {
+// emit hands a row on, when it is one. A deletion shows its key and its window
+// only.
+func emit(p *analyze.Push, row *exec.Row, fn func([]types.Value, bool) error) (sent bool, err error) {
 	if row.Value != nil {
-		return fn(row.Value, false)
+		return true, fn(row.Value, false)
 	}
 	if !p.Table {
-		return nil
+		return false, nil
 	}
 	values := make([]types.Value, len(p.Columns))
 	next := 0
@@ -118,6 +121,12 @@ func emit(p *analyze.Push, row *exec.Row, fn func([]types.Value, bool) error) er
 			values[i] = row.Key[next]
 			next++
 		}
+		switch p.Bounds[i] {
+		case schema.WindowStart:
+			values[i] = types.NewBigint(row.Window.Start)
+		case schema.WindowEnd:
+			values[i] = types.NewBigint(row.Window.End)
+		}
 	}
-	return fn(values, true)
+	return true, fn(values, true)
 }

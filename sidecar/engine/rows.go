@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -67,14 +68,26 @@ func (r *Rows) Close() {
 
 // Schema is the answer's columns as ksqlDB's older endpoint shows them.
 func (r *Rows) Schema() string {
-	parts := make([]string, len(r.Columns))
+	var first, parts []string // columns from headers go before values
 	for i, c := range r.Columns {
-		parts[i] = schema.Quote(c.Name) + " " + c.Type.String()
-		if r.Key[i] {
-			parts[i] += " KEY"
+		text := schema.Quote(c.Name) + " " + c.Type.String()
+		switch {
+		case r.Key[i]:
+			text += " KEY"
+		case c.Headers:
+			first = append(first, (&schema.Schema{Value: r.Columns[i : i+1]}).String())
+			continue
 		}
+		parts = append(parts, text)
 	}
-	return strings.Join(parts, ", ")
+	if first == nil {
+		return strings.Join(parts, ", ")
+	}
+	keys := 0
+	for keys < len(parts) && r.Key[keys] {
+		keys++
+	}
+	return strings.Join(slices.Concat(parts[:keys], first, parts[keys:]), ", ")
 }
 
 // Printing is a PRINT that was asked of Query.

@@ -69,6 +69,13 @@ func (p *planner) checkAggregatePlaces() error {
 	if plain != nil {
 		return notGrouped(q.Select[0].Pos, plain)
 	}
+	if !p.persistent && q.Window == nil {
+		// What goes to a client may be one group of all rows.
+		all := *q
+		all.GroupBy = []ast.Expr{&ast.IntLit{Pos: calls[0].Pos}}
+		p.query = &all
+		return nil
+	}
 	texts := make([]string, len(calls))
 	for i, c := range calls {
 		texts[i] = exprText(p.plain(p.counted(c)))

@@ -326,6 +326,10 @@ func (p *planner) checkJoin(j *joinShape, l, r *side) error {
 		switch {
 		case l.source == nil:
 			return diagnostic.At(j.join.On.Position(), "Invalid join condition: foreign-key table-table joins are not supported as part of n-way joins. Got %s.", written())
+		case l.rel.window != "" || r.rel.window != "":
+			e := diagnostic.At(pos, "Foreign-key table-table joins are not supported on windowed tables.")
+			e.Kind = diagnostic.General
+			return e
 		case j.join.Kind == ast.RightJoin || j.join.Kind == ast.FullJoin:
 			return diagnostic.At(pos, "Invalid join type: %s on a foreign key is not supported. Got %s.", j.join.Kind, got())
 		}

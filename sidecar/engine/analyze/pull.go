@@ -249,7 +249,12 @@ func pullSelect(p *planner, row *tableRow, out *Pull) error {
 		}
 		seen[name] = true
 		out.Select = append(out.Select, x)
-		out.Columns = append(out.Columns, schema.Column{Name: name, Type: x.ResultType()})
+		column := schema.Column{Name: name, Type: x.ResultType()}
+		if c, ok := x.(*plan.Column); ok && !c.InKey { // it may come from a header
+			from := row.source.def.Schema.Value[c.Index]
+			column.Headers, column.HeaderKey = from.Headers, from.HeaderKey
+		}
+		out.Columns = append(out.Columns, column)
 		out.Key = append(out.Key, isKeyPart(x))
 		return nil
 	}

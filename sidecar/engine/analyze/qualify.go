@@ -243,6 +243,9 @@ func (p *planner) checkBounds() error {
 	for _, e := range p.query.GroupBy {
 		find(e)
 	}
+	if p.query.Having != nil {
+		find(p.query.Having)
+	}
 	return failed
 }
 

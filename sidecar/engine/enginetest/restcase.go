@@ -78,12 +78,12 @@ func (c *Case) RunREST(ctx context.Context) (err error) {
 // take to be there, with as many partitions as ksqlDB's runner gives them.
 func (r *restRun) makeTopics(ctx context.Context) error {
 	want := map[string]int32{}
-	statements, err := parser.Parse(strings.Join(r.c.Statements, "\n"))
-	if err != nil {
-		statements = nil // the server says what is wrong
-	}
-	for _, st := range statements {
-		create, ok := st.(*ast.CreateSource)
+	for _, text := range r.c.Statements {
+		statements, err := parser.Parse(text)
+		if err != nil || len(statements) != 1 {
+			continue // the server says what is wrong
+		}
+		create, ok := statements[0].(*ast.CreateSource)
 		if !ok {
 			continue
 		}

@@ -312,7 +312,7 @@ func isoDate(s string) (days int64, rest string, ok bool) {
 // front of s.
 func isoTime(s string, minParts int) (ms int64, rest string, ok bool) {
 	h, rest, ok := number(s, 2, 2)
-	if !ok || h > 23 {
+	if !ok || h > 24 {
 		return 0, s, false
 	}
 	var parts = 1
@@ -335,6 +335,10 @@ func isoTime(s string, minParts int) (ms int64, rest string, ok bool) {
 		}
 	}
 	if m > 59 || sec > 59 || parts < minParts {
+		return 0, s, false
+	}
+	// 24:00 is the end of a day, where a date goes before it.
+	if h == 24 && (minParts > 1 || m+sec > 0 || ms > 0) {
 		return 0, s, false
 	}
 	return ms + int64(h*3600+m*60+sec)*1000, rest, true
