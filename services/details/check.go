@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/sidestream/sidestream/services/internal/lookup"
 	"github.com/sidestream/sidestream/services/internal/order"
 	"github.com/sidestream/sidestream/services/internal/worker"
 	"github.com/sidestream/sidestream/services/transact"
@@ -16,24 +17,29 @@ const (
 	ordersTopic      = "orders"
 	validationsTopic = "details-validations"
 	stateTopic       = "details-state"
+	pricesTopic      = "product-prices"
 )
 
-func service() worker.Service {
+func service(d details) worker.Service {
 	return worker.Service{
 		Config: transact.Config{
 			Inputs:    []string{ordersTopic},
 			Outputs:   []string{validationsTopic},
 			Changelog: stateTopic,
 		},
-		Processor: details{},
+		Processor: d,
+		Tables:    []*lookup.Table{d.prices},
 	}
 }
 
 // details is the processor. Its state has the ids that were answered.
-type details struct{}
+type details struct {
+	prices    *lookup.Table // by product: what is asked for it now
+	tolerance int           // percent that an order may be below that
+}
 
 // Process answers a CREATED order, once.
-func (details) Process(tx *transact.Tx, r transact.Record) error {
+func (d details) Process(tx *transact.Tx, r transact.Record) error {
 	if r.Key == nil {
 		return transact.Poisonf("the key, the order's id, is null")
 	}
@@ -55,7 +61,7 @@ func (details) Process(tx *transact.Tx, r transact.Record) error {
 	}
 	id := string(r.Key)
 	v := order.Validation{OrderID: id, CheckType: order.DetailsCheck, Result: order.Pass}
-	if faults := f.check(id); len(faults) > 0 {
+	if faults := append(f.check(id), d.checkPrice(f)...); len(faults) > 0 {
 		v.Result, v.Reason = order.Fail, strings.Join(faults, "; ")
 	}
 	tx.State().Put(r.Key, []byte(v.Result))

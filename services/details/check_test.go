@@ -8,14 +8,17 @@ import (
 	"github.com/cockroachdb/datadriven"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sidestream/sidestream/services/internal/lookup"
 	"github.com/sidestream/sidestream/services/transact"
 )
 
 // TestProcess runs the scripts in testdata. A line of input is a record, as
 // "<key> <value>"; the output is what was emitted, with "!" before what was bad.
+// The lines of `prices` are records of the table that is looked up in.
 func TestProcess(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		d, err := transact.NewDry(details{})
+		p := details{prices: lookup.New(pricesTopic), tolerance: 20}
+		d, err := transact.NewDry(p)
 		require.NoError(t, err)
 		defer d.Close()
 		datadriven.RunTest(t, path, func(t *testing.T, td *datadriven.TestData) string {
@@ -23,6 +26,10 @@ func TestProcess(t *testing.T) {
 			for line := range strings.Lines(td.Input) {
 				key, value, ok := strings.Cut(strings.TrimSpace(line), " ")
 				require.True(t, ok, line)
+				if td.Cmd == "prices" {
+					p.prices.Put(key, []byte(value))
+					continue
+				}
 				r := transact.Record{Topic: ordersTopic, Key: []byte(key), Value: []byte(value)}
 				if key == "null" {
 					r.Key = nil
@@ -51,7 +58,7 @@ func TestProcess(t *testing.T) {
 }
 
 func TestLongTexts(t *testing.T) {
-	d, err := transact.NewDry(details{})
+	d, err := transact.NewDry(details{prices: lookup.New(pricesTopic)})
 	require.NoError(t, err)
 	defer d.Close()
 	for id, product := range map[string]string{strings.Repeat("i", 65): "HATS", "1": strings.Repeat("p", 257)} {

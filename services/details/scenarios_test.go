@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/sidestream/sidestream/services/internal/lookup"
 	"github.com/sidestream/sidestream/services/internal/order"
 	"github.com/sidestream/sidestream/services/transact"
 	"github.com/sidestream/sidestream/services/transact/transacttest"
@@ -26,7 +27,7 @@ func newBroker(t *testing.T) *transacttest.Broker {
 
 // run starts the service's processor on the broker; stop ends it cleanly.
 func run(t *testing.T, b *transacttest.Broker) (stop func()) {
-	s := service()
+	s := service(details{prices: lookup.New(pricesTopic)})
 	cfg := s.Config
 	cfg.Name, cfg.InstanceID, cfg.Brokers, cfg.StateDir = "details", "details-0", b.Addr, t.TempDir()
 	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sidestream/sidestream/services/internal/config"
+	"github.com/sidestream/sidestream/services/internal/lookup"
 	"github.com/sidestream/sidestream/services/internal/telemetry"
 	"github.com/sidestream/sidestream/services/internal/web"
 	"github.com/sidestream/sidestream/services/transact"
@@ -27,6 +29,7 @@ import (
 type Service struct {
 	Config    transact.Config
 	Processor transact.Processor
+	Tables    []*lookup.Table // read to their ends before the first record is processed
 }
 
 // Main runs the service until SIGTERM or SIGINT, drains, and ends the process:
@@ -86,11 +89,30 @@ func run(ctx context.Context, name string, make func(*config.Source) Service) er
 	log.Info("started", "brokers", s.Brokers, "instance", s.InstanceID, "http", server.Addr())
 
 	both, ctx := errgroup.WithContext(ctx)
-	both.Go(func() error { return runner.Run(ctx) })
+	both.Go(func() error {
+		for _, t := range service.Tables {
+			if err := start(ctx, t, s, log); err != nil {
+				return err
+			}
+			defer t.Close()
+		}
+		return runner.Run(ctx)
+	})
 	both.Go(func() error { return server.Serve(ctx) })
 	if err := both.Wait(); err != nil {
 		return err
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// start reads a table. The broker may be away for as long as at any start.
+func start(ctx context.Context, t *lookup.Table, s config.Common, log *slog.Logger) error {
+	within, cancel := context.WithTimeout(ctx, s.StartTimeout)
+	defer cancel()
+	err := t.Start(within, lookup.Config{Brokers: s.Brokers, Kafka: s.Kafka, Log: log})
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return fmt.Errorf("table %s could not be read from %s within %v: %w", t.Topic(), s.Brokers, s.StartTimeout, err)
+	}
+	return err
 }
