@@ -19,9 +19,15 @@ func (e *Engine) carryOut(ctx context.Context, s *session, c *change) (Entity, e
 			return nil, err
 		}
 	}
+	if err := e.registerSchemas(c); err != nil {
+		return nil, err
+	}
 	en := &entry{CommandID: c.commandID, Statement: c.logged, Properties: c.properties, Topics: c.topics}
 	if c.query != nil {
 		en.QueryID = c.query.id
+	}
+	if s.schemas != nil {
+		en.Schemas = s.schemas.noted
 	}
 	offset, err := e.statement.append(ctx, en)
 	if errors.Is(err, errFenced) {
@@ -59,6 +65,7 @@ func (e *Engine) carryOut(ctx context.Context, s *session, c *change) (Entity, e
 
 // perform does on Kafka and in the runtime what a change says, then makes it known.
 func (e *Engine) perform(ctx context.Context, s *session, c *change) error {
+	dropped, _ := e.world.catalog.Source(c.drop)
 	for _, id := range c.stop {
 		if err := e.rt.Stop(ctx, id, true); err != nil {
 			e.log.Warn("what a query left on Kafka can't be removed", "query", id, "err", err)
@@ -96,6 +103,9 @@ func (e *Engine) perform(ctx context.Context, s *session, c *change) error {
 		}
 		if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 			e.log.Warn("a dropped source's topic can't be deleted", "topic", c.deleteTopic, "err", err)
+		}
+		if err := e.forgetSchemas(dropped); err != nil {
+			e.log.Warn("the schemas of a deleted topic can't be deleted", "topic", c.deleteTopic, "err", err)
 		}
 		delete(s.topics.known, c.deleteTopic)
 	}

@@ -29,6 +29,8 @@ type entry struct {
 	// Topics the statement needed, as they were: a replay must not depend on what
 	// was deleted since.
 	Topics []analyze.TopicSpec `json:"topics,omitempty"`
+	// Schemas are what the Schema Registry told of it, by question.
+	Schemas map[string]schemaAnswer `json:"schemas,omitempty"`
 	// Undone marks an earlier entry, by its offset, whose statement could not be
 	// carried out after it was written.
 	Undone *int64 `json:"undone,omitempty"`

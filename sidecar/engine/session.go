@@ -22,6 +22,10 @@ type session struct {
 	number func() int64
 	// replayed is the id that a replayed statement's query has, "" when none.
 	replayed string
+	// schemas is the registry as the last statement saw it, nil without one;
+	// recorded is what it said when a replayed statement was first carried out.
+	schemas  *schemaAnswers
+	recorded map[string]schemaAnswer
 }
 
 func (e *Engine) newSession(w *world, topics *topicView) *session {
@@ -42,6 +46,10 @@ func (s *session) env() analyze.Env {
 	env := s.functions
 	env.Catalog, env.Config = s.world.catalog, s.config()
 	env.Topics = s.topics.partitions
+	if env.Schemas != nil {
+		s.schemas = &schemaAnswers{SchemaRegistry: env.Schemas, recorded: s.recorded, noted: map[string]schemaAnswer{}}
+		env.Schemas = s.schemas
+	}
 	return env
 }
 
