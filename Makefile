@@ -43,7 +43,7 @@ test-kafka: build ## the flow's tests on Apache Kafka (needs Java 17 and Maven)
 	TEST_KAFKA=$(KAFKA) $(GO) test -count=1 -timeout 20m ./services/e2e/... ; status=$$?; scripts/kafka-down; exit $$status
 
 .PHONY: chaos
-chaos: build ## 200 kills of random sidecars and programs under load, then the books are checked
+chaos: build ## 200 kills of random sidecars, programs and the broker under load, then the books are checked
 	CHAOS_KILLS=200 $(GO) test -count=1 -timeout 60m -run TestKill -v ./services/e2e/...
 
 .PHONY: bench

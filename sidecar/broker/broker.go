@@ -7,9 +7,15 @@
 // # What this package adds
 //
 //   - The data directory is locked: a second process gets a clear error.
-//   - After an unclean stop (SIGKILL, crash) every transaction that was open is
-//     aborted with a marker in the log before clients are let in. Without it,
-//     kfake would show uncommitted records as committed after a later restart.
+//   - It may be killed at any moment (SIGKILL, crash). The end of a transaction is
+//     written to a journal before kfake carries it out; the next start finishes what
+//     was begun, aborts every other open transaction, tells their producers so, and
+//     finds the sequence numbers of producers again, before clients are let in. With
+//     kfake alone a commit could be cut in two, uncommitted records would show as
+//     committed after a later restart, and a batch could be there twice.
+//   - The offsets of a partition go on when all of its records were deleted.
+//   - A static group member whose membership a kill took away is unknown, and not
+//     fenced by its own name.
 //   - Compaction and retention run by a ticker of ours: kfake's own one doesn't
 //     run after a restart.
 //   - Topic names and topic configs that Apache Kafka refuses are refused.
@@ -24,10 +30,8 @@
 //   - One node, no replication. Nothing survives the loss of the directory. Unless
 //     Config.SyncWrites is set, a power loss (not a killed process) can lose the
 //     last records.
-//   - A kill while a commit writes its markers, partition by partition, can commit
-//     one partition and not another, and its offsets not. Under load that was about
-//     one kill in twenty; exactly once holds over kills of every other process, and
-//     over this one's on Apache Kafka.
+//   - After a kill, the members of consumer groups have to join again, records that
+//     were deleted by hand may show again, and share groups begin anew.
 //   - It advertises the address that it listens on, so it listens on one concrete
 //     address (127.0.0.1 as a rule) and never on all interfaces.
 //   - It keeps an index entry of about 170 bytes a batch in memory, and reads all
@@ -40,6 +44,16 @@
 //     and the compaction lags are accepted without effect; quotas are stored and
 //     not enforced; there are no delegation tokens.
 //   - A CreateTopics request with one topic that is refused is refused as a whole.
+//
+// # Files
+//
+//	broker.go     opening, closing, the ticker
+//	fence.go      what Apache Kafka refuses, or answers otherwise
+//	journal.go    the intents to end transactions
+//	tap.go        shows the journal what kfake has answered
+//	recovery.go   what follows a kill; producers.go, windows.go: parts of it
+//	ends.go       where emptied partitions go on
+//	disk.go       kfake's files
 //
 // Next: sidestream broker and sidestream dev open it, tests open it in-process,
 // package deploy makes topics on it.
@@ -70,7 +84,6 @@ const DefaultPartitions = 4
 const (
 	lockFile  = ".lock"
 	cleanFile = ".clean"
-	metaFile  = "meta.json" // kfake's: there is data
 )
 
 // Config says where the broker keeps its data and listens.
@@ -96,6 +109,8 @@ type Config struct {
 type Broker struct {
 	cfg     Config
 	cluster *kfake.Cluster
+	journal *journal
+	ends    *ends
 	lock    *flock.Flock
 	log     *clusterLog
 	addr    string
@@ -195,28 +210,68 @@ func (b *Broker) open(ctx context.Context) error {
 	}
 	b.addr = ln.Addr().String()
 
+	if err := b.serve(ctx, ln); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	return nil
+}
+
+// serve recovers the directory if that is needed, and serves it.
+func (b *Broker) serve(ctx context.Context, ln net.Listener) error {
 	clean := filepath.Join(b.cfg.Dir, cleanFile)
-	if exists(filepath.Join(b.cfg.Dir, metaFile)) && !exists(clean) {
+	recovered := exists(filepath.Join(b.cfg.Dir, metaFile)) && !exists(clean)
+	if recovered {
 		if err := b.recover(ctx); err != nil {
-			return errors.Join(err, ln.Close())
+			return err
 		}
 	}
-	if err := os.Remove(clean); err != nil && !os.IsNotExist(err) {
-		return errors.Join(fmt.Errorf("broker: %w", err), ln.Close())
+	if err := fillEmptied(b.cfg.Dir); err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	b.ends = &ends{dir: b.cfg.Dir}
+	var err error
+	if b.journal, err = openJournal(b.cfg.Dir, b.cfg.SyncWrites); err != nil {
+		return err
+	}
+	if err := removeFile(clean); err != nil {
+		return errors.Join(fmt.Errorf("broker: %w", err), b.journal.close())
 	}
 	if err := syncDir(b.cfg.Dir); err != nil {
-		return errors.Join(err, ln.Close())
+		return errors.Join(err, b.journal.close())
 	}
-	if err := forgetUsers(b.cfg.Dir); err != nil {
-		return errors.Join(err, ln.Close())
-	}
-	closed := append(b.cfg.Security.options(), kfake.ListenFn(func(_, _ string) (net.Listener, error) { return ln, nil }))
-	cluster, err := b.newCluster(closed...)
+	t := &tap{Listener: ln, keys: journaled, answered: b.journal.answered, hold: make(chan struct{})}
+	defer close(t.hold) // clients come in when all is in place
+	cluster, err := b.newCluster(kfake.ListenFn(func(_, _ string) (net.Listener, error) { return t, nil }))
 	if err != nil {
-		return errors.Join(fmt.Errorf("broker: data directory %s: %w", b.cfg.Dir, err), ln.Close())
+		return errors.Join(fmt.Errorf("broker: data directory %s: %w", b.cfg.Dir, err), b.journal.close())
+	}
+	if recovered {
+		if err := nothingHidden(b.cfg.Dir, cluster); err != nil {
+			return errors.Join(err, b.closeCluster(cluster, false), b.journal.close())
+		}
 	}
 	fence(cluster)
+	fail := func(err error) { b.cfg.Log.Error(err.Error()) }
+	b.journal.watch(cluster, fail)
+	b.ends.watch(cluster, fail)
 	b.cluster = cluster
+	return nil
+}
+
+// nothingHidden checks what recovery is for: no reader waits for the end of a
+// transaction that nobody will end.
+func nothingHidden(dir string, c *kfake.Cluster) error {
+	topics, err := readTopics(dir)
+	if err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	for _, t := range topics {
+		for _, p := range c.PartitionInfos(t.Name) {
+			if p.LastStableOffset != p.HighWatermark {
+				return fmt.Errorf("broker: data directory %s: after the recovery, the records of %s-%d from offset %d to %d would stay hidden; please report this, with the directory", dir, t.Name, p.Partition, p.LastStableOffset, p.HighWatermark)
+			}
+		}
+	}
 	return nil
 }
 
@@ -243,8 +298,15 @@ func (b *Broker) Addr() string { return b.addr }
 
 // Compact runs compaction and retention now, as the ticker does.
 func (b *Broker) Compact() {
+	if err := b.ends.noteAll(b.cluster); err != nil {
+		b.cfg.Log.Error("broker: the ends of partitions can't be noted; nothing is compacted or deleted", "error", err)
+		return
+	}
 	b.cluster.Compact() // applies retention to the compacted topics
 	b.cluster.ApplyRetention()
+	if err := b.ends.noteAll(b.cluster); err != nil { // of what came meanwhile and was deleted, too
+		b.cfg.Log.Error("broker: the ends of partitions can't be noted", "error", err)
+	}
 }
 
 // clean is the ticker's goroutine; Close ends it and waits for it.
@@ -267,7 +329,7 @@ func (b *Broker) Close() error {
 	b.close.Do(func() {
 		close(b.stop)
 		b.cleaner.Wait()
-		b.err = errors.Join(b.closeCluster(b.cluster, true), b.lock.Unlock())
+		b.err = errors.Join(b.closeCluster(b.cluster, true), b.journal.close(), b.lock.Unlock())
 	})
 	return b.err
 }

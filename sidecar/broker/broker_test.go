@@ -28,7 +28,10 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	if os.Getenv("BROKER_TEST_DIE_IN_RECOVERY") != "" {
-		afterMarker = func() {
+		afterStep = func(step string) error {
+			if step != "marker" {
+				return nil
+			}
 			fmt.Println("dying")
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}

@@ -13,6 +13,10 @@ import (
 // fence makes the cluster refuse what Apache Kafka refuses, and answer where
 // kfake wrongly fails. Each hook keeps itself (kfake drops a hook that handled a
 // request) and leaves what is in order to kfake.
+//
+// A heartbeat without a member's id is of nobody who is known. librdkafka sends
+// such after it was told that it is unknown; kfake would answer a static member
+// that another one has its name, which is fatal for the client.
 func fence(c *kfake.Cluster) {
 	c.ControlKey(int16(kmsg.CreateTopics), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
@@ -32,6 +36,16 @@ func fence(c *kfake.Cluster) {
 		c.KeepControl()
 		resp, unknown := offsetsOfNobody(kreq.(*kmsg.OffsetFetchRequest), func(group string) bool { return c.GroupInfo(group) != nil })
 		return resp, nil, unknown
+	})
+	c.ControlKey(int16(kmsg.Heartbeat), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		req := kreq.(*kmsg.HeartbeatRequest)
+		if req.MemberID != "" {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.HeartbeatResponse)
+		resp.ErrorCode = kerr.UnknownMemberID.Code
+		return resp, nil, true
 	})
 }
 

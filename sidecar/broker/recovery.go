@@ -2,187 +2,334 @@ package broker
 
 import (
 	"context"
-	"encoding/binary"
+	"encoding/json"
 	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// afterMarker is called after each marker that recovery wrote. Tests kill the
-// process there.
-var afterMarker = func() {}
+// afterStep is called after each change that recovery makes on the disk. Tests
+// have it end there.
+var afterStep = func(string) error { return nil }
 
-// openTxn is a transaction that the stopped process left open on a partition.
-type openTxn struct {
-	producer  int64
-	epoch     int16
-	topic     string
-	partition int32
+// recovery puts a directory that wasn't closed in order into the state in which
+// Apache Kafka would find itself.
+//
+// kfake's own start takes open transactions for aborted, but writes no marker: a
+// reader, and the next start, would take their records for a part of the
+// producer's next transaction. It knows nothing of a commit that was cut in two,
+// of producers' sequence numbers, and of the members of its groups. So before
+// kfake reads the directory, recovery
+//
+//  1. gives the producers of transactions that will be aborted a new epoch: who
+//     goes on with the old one is told so, and never that the lost transaction
+//     was committed;
+//  2. writes a marker wherever a transaction is open: COMMIT if the journal has
+//     the intent and the producer's epoch was in force, else ABORT;
+//  3. commits the offsets of the transaction that was being committed;
+//  4. finds the sequence numbers in the logs again, so that a batch sent anew is
+//     known;
+//  5. forgets what was derived, and the names of static members whose membership
+//     is lost: kfake would take them for impostors of themselves.
+//
+// Each step leaves a directory with which a recovery that begins anew comes to
+// the same end, so it may be killed at any moment.
+type recovery struct {
+	dir        string
+	intents    intents
+	topics     []topicEntry
+	partitions []*partition
+	producers  *producers
+
+	open    map[int64][]*partition // by producer: where its transaction has no end
+	highest map[int64]int16        // by producer: the highest epoch in the logs
+	ended   map[int64]ending       // by producer: its newest marker
+	windows []sequenceWindow
+
+	committed, aborted int // markers written
 }
 
-// recover aborts every transaction that was open when the last process died.
-//
-// kfake treats them as aborted in memory but writes no marker; a reader, and the
-// next replay, would take their records for a part of the producer's next
-// transaction. So the directory is opened on a port that nobody knows, each
-// log is read for transactions without an end, an ABORT marker is written for
-// each, and the directory is closed again. A kill at any moment of this leaves
-// a directory that the next start recovers in the same way: markers that are
-// there already are found there.
+// ending is the newest marker of a producer.
+type ending struct {
+	at     int64 // ms
+	commit bool
+}
+
 func (b *Broker) recover(ctx context.Context) error {
 	begin := time.Now()
-	fail := func(err error) error {
+	r, err := recoverDir(ctx, b.cfg.Dir)
+	if err != nil {
 		return fmt.Errorf("broker: data directory %s wasn't closed in order and can't be recovered: %w", b.cfg.Dir, err)
 	}
-	cluster, err := b.newCluster() // a random port of 127.0.0.1
-	if err != nil {
-		return fail(err)
+	for _, p := range r.partitions {
+		if p.cut > 0 {
+			b.cfg.Log.Warn("broker: a batch that was not written to its end is cut off", "partition", p.String(), "bytes", p.cut)
+		}
 	}
-	open, err := abortOpen(ctx, cluster)
-	if err != nil {
-		cluster.Close()
-		return fail(err)
-	}
-	if err := b.closeCluster(cluster, false); err != nil {
-		return err
-	}
-	b.cfg.Log.Info("broker: recovered after an unclean stop", "dir", b.cfg.Dir, "aborted", open,
+	b.cfg.Log.Info("broker: recovered after an unclean stop", "dir", b.cfg.Dir, "aborted", r.aborted, "committed", r.committed,
 		"took", time.Since(begin).Round(time.Millisecond).String())
 	return nil
 }
 
-// abortOpen aborts what is open and tells on how many partitions it was.
-func abortOpen(ctx context.Context, cluster *kfake.Cluster) (int, error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
-	if err != nil {
-		return 0, err
+func recoverDir(ctx context.Context, dir string) (*recovery, error) {
+	r := &recovery{dir: dir, open: map[int64][]*partition{}, highest: map[int64]int16{}, ended: map[int64]ending{}}
+	if err := r.read(ctx); err != nil {
+		return nil, err
 	}
-	defer cl.Close()
-	adm := kadm.NewClient(cl)
-	topics, err := adm.ListTopicsWithInternal(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("listing topics: %w", err)
-	}
-	starts, err := adm.ListStartOffsets(ctx, topics.Names()...)
-	if err != nil {
-		return 0, fmt.Errorf("listing offsets: %w", err)
-	}
-	ends, err := adm.ListEndOffsets(ctx, topics.Names()...)
-	if err != nil {
-		return 0, fmt.Errorf("listing offsets: %w", err)
-	}
-	var open []openTxn
-	for _, t := range topics.Sorted() {
-		for _, p := range t.Partitions.Sorted() {
-			start, _ := starts.Lookup(t.Topic, p.Partition)
-			end, _ := ends.Lookup(t.Topic, p.Partition)
-			found, err := scan(ctx, cl, t, p, start.Offset, end.Offset)
-			if err != nil {
-				return 0, fmt.Errorf("reading %s/%d: %w", t.Topic, p.Partition, err)
-			}
-			open = append(open, found...)
-		}
-	}
-	for _, txn := range open {
-		if err := abort(ctx, cl, txn); err != nil {
-			return 0, fmt.Errorf("aborting a transaction on %s/%d: %w", txn.topic, txn.partition, err)
-		}
-		afterMarker()
-	}
-	return len(open), nil
-}
-
-// scan reads the batch headers of a partition and finds the transactions that
-// no marker ends.
-func scan(ctx context.Context, cl *kgo.Client, t kadm.TopicDetail, p kadm.PartitionDetail, start, end int64) ([]openTxn, error) {
-	open := map[int64]int16{}
-	for offset := start; offset < end; {
-		raw, err := fetch(ctx, cl, t, p, offset)
-		if err != nil {
+	last, valid := r.lastEnd()
+	r.fence(last, valid)
+	for _, step := range []struct {
+		name string
+		run  func() error
+	}{
+		{"producers", r.producers.write},
+		{"markers", func() error { return r.mark(last, valid) }},
+		{"groups", func() error { return r.groups(last, valid) }},
+		{"outcome", func() error { return r.outcome(last, valid) }},
+		{"windows", func() error { return writeWindows(dir, r.windows) }},
+		{"derived", r.forget},
+		// From here on there is nothing to recover.
+		{"journal", func() error { return removeFile(filepath.Join(dir, journalFile)) }},
+	} {
+		if err := step.run(); err != nil {
 			return nil, err
 		}
-		next := offset
-		for len(raw) >= 17 {
-			size := 12 + int(binary.BigEndian.Uint32(raw[8:12]))
-			if size > len(raw) {
-				break // the answer ended within a batch: the next one has it whole
-			}
-			var batch kmsg.RecordBatch
-			if err := batch.ReadFrom(raw[:size]); err != nil {
-				return nil, fmt.Errorf("the batch after offset %d: %w", next, err)
-			}
-			raw = raw[size:]
-			next = batch.FirstOffset + int64(batch.LastOffsetDelta) + 1
-			switch {
-			case batch.Attributes&0x20 != 0: // a marker, of either kind
-				delete(open, batch.ProducerID)
-			case batch.Attributes&0x10 != 0:
-				open[batch.ProducerID] = batch.ProducerEpoch
-			}
+		if err := afterStep(step.name); err != nil {
+			return nil, err
 		}
-		if next <= offset {
-			return nil, fmt.Errorf("nothing at offset %d, though the end is %d", offset, end)
-		}
-		offset = next
 	}
-	var out []openTxn
-	for producer, epoch := range open {
-		out = append(out, openTxn{producer, epoch, t.Topic, p.Partition})
-	}
-	return out, nil
+	return r, nil
 }
 
-// fetch reads batches as they are stored, from an offset on.
-func fetch(ctx context.Context, cl *kgo.Client, t kadm.TopicDetail, p kadm.PartitionDetail, offset int64) ([]byte, error) {
-	req := kmsg.NewPtrFetchRequest()
-	req.MaxBytes = 16 << 20
-	rt := kmsg.NewFetchRequestTopic()
-	rt.Topic, rt.TopicID = t.Topic, t.ID
-	rp := kmsg.NewFetchRequestTopicPartition()
-	rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes = p.Partition, offset, 16<<20
-	rt.Partitions = append(rt.Partitions, rp)
-	req.Topics = append(req.Topics, rt)
-	kresp, err := cl.Broker(int(p.Leader)).RetriableRequest(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	resp := kresp.(*kmsg.FetchResponse)
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return nil, err
-	}
-	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		return nil, fmt.Errorf("the answer has no such partition")
-	}
-	part := resp.Topics[0].Partitions[0]
-	return part.RecordBatches, kerr.ErrorForCode(part.ErrorCode)
-}
-
-// abort writes an ABORT marker.
-func abort(ctx context.Context, cl *kgo.Client, txn openTxn) error {
-	req := kmsg.NewPtrWriteTxnMarkersRequest()
-	m := kmsg.NewWriteTxnMarkersRequestMarker()
-	m.ProducerID, m.ProducerEpoch = txn.producer, txn.epoch
-	mt := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
-	mt.Topic, mt.Partitions = txn.topic, []int32{txn.partition}
-	m.Topics = append(m.Topics, mt)
-	req.Markers = append(req.Markers, m)
-	kresp, err := cl.Broker(0).RetriableRequest(ctx, req)
-	if err != nil {
+// read reads everything that is to be known.
+func (r *recovery) read(ctx context.Context) error {
+	if err := checkVersion(r.dir); err != nil {
 		return err
 	}
-	for _, rm := range kresp.(*kmsg.WriteTxnMarkersResponse).Markers {
-		for _, rt := range rm.Topics {
-			for _, rp := range rt.Partitions {
-				if err := kerr.ErrorForCode(rp.ErrorCode); err != nil {
-					return err
-				}
+	var err error
+	if r.intents, err = readIntents(r.dir); err != nil {
+		return err
+	}
+	if r.topics, err = readTopics(r.dir); err != nil {
+		return err
+	}
+	if r.producers, err = readProducers(r.dir); err != nil {
+		return err
+	}
+	for _, t := range r.topics {
+		for i := range t.Partitions {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := r.readPartition(openPartition(r.dir, t.Name, i)); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// readPartition finds open transactions, epochs and sequence numbers in a log.
+func (r *recovery) readPartition(p *partition) error {
+	open := map[int64]bool{}
+	windows := windowsOf{p: p, by: map[int64]*sequenceWindow{}}
+	err := p.scan(func(b batch) {
+		windows.take(b)
+		if b.producer < 0 {
+			return
+		}
+		r.highest[b.producer] = max(r.highest[b.producer], b.pepoch)
+		switch {
+		case b.control:
+			delete(open, b.producer)
+			if e, ok := r.ended[b.producer]; !ok || b.maxTime > e.at || b.maxTime == e.at && !b.commit {
+				r.ended[b.producer] = ending{b.maxTime, b.commit}
+			}
+		case b.txn:
+			open[b.producer] = true
+		default:
+			r.producers.seen(b.producer, b.pepoch)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for producer := range open {
+		r.open[producer] = append(r.open[producer], p)
+	}
+	r.partitions = append(r.partitions, p)
+	r.windows = append(r.windows, windows.found()...)
+	return nil
+}
+
+// lastEnd is the end of a transaction that may be unfinished, and whether kfake
+// accepted it: only the producer's epoch in force can end its transaction.
+func (r *recovery) lastEnd() (note, bool) {
+	last := r.intents.last
+	if last == nil || last.Kind != noteEnd {
+		return note{}, false
+	}
+	p := r.producers.byID[last.Producer]
+	// A marker of a higher epoch: kfake was giving the transaction up.
+	valid := p != nil && p.Epoch == last.Epoch && r.highest[last.Producer] <= last.Epoch
+	return *last, valid
+}
+
+// fence gives new epochs to the producers whose transactions are aborted, or
+// were being aborted by anyone but themselves.
+func (r *recovery) fence(last note, valid bool) {
+	lost := map[int64]bool{}
+	for producer := range r.open {
+		lost[producer] = true
+	}
+	for who := range r.intents.staged { // a transaction may have nothing but offsets
+		if p := r.producers.byID[who.producer]; p != nil && p.Epoch == who.epoch {
+			lost[who.producer] = true
+		}
+	}
+	for producer, epoch := range r.highest {
+		if p := r.producers.byID[producer]; p != nil && p.TxnID != "" && epoch > p.Epoch {
+			lost[producer] = true
+		}
+	}
+	if l := r.intents.last; l != nil && l.Kind == noteInit {
+		if p := r.producers.byTxnID(l.TxnID); p != nil {
+			lost[p.Producer] = true
+		}
+	}
+	if valid {
+		delete(lost, last.Producer)
+	}
+	for _, producer := range slices.Sorted(maps.Keys(lost)) {
+		r.producers.fence(producer, r.highest[producer])
+	}
+}
+
+// mark writes a marker wherever a transaction is open.
+func (r *recovery) mark(last note, valid bool) error {
+	for _, producer := range slices.Sorted(maps.Keys(r.open)) {
+		commit := valid && last.Commit && producer == last.Producer
+		for _, p := range r.open[producer] {
+			if err := p.append(marker(producer, r.highest[producer], commit)); err != nil {
+				return err
+			}
+			if commit {
+				r.committed++
+			} else {
+				r.aborted++
+			}
+			if err := afterStep("marker"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// marker is the control batch that ends a producer's transaction on a partition.
+func marker(producer int64, epoch int16, commit bool) kmsg.RecordBatch {
+	key := kmsg.ControlRecordKey{Type: kmsg.ControlRecordKeyTypeAbort}
+	if commit {
+		key.Type = kmsg.ControlRecordKeyTypeCommit
+	}
+	rec := kmsg.Record{Key: key.AppendTo(nil), Value: (&kmsg.EndTxnMarker{}).AppendTo(nil)}
+	rec.Length = int32(len(rec.AppendTo(nil)) - 1) // the length itself is one byte
+	now := time.Now().UnixMilli()
+	return kmsg.RecordBatch{
+		Magic: 2, Attributes: 0x30, FirstTimestamp: now, MaxTimestamp: now,
+		ProducerID: producer, ProducerEpoch: epoch, FirstSequence: -1,
+		NumRecords: 1, Records: rec.AppendTo(nil),
+	}
+}
+
+// groupEntry is an entry of the groups' log that recovery writes.
+type groupEntry struct {
+	Type      string  `json:"type"`
+	Group     string  `json:"g"`
+	Topic     string  `json:"t,omitempty"`
+	Partition int32   `json:"p,omitempty"`
+	Offset    int64   `json:"o,omitempty"`
+	Leader    int32   `json:"e,omitempty"`
+	Metadata  *string `json:"m,omitempty"`
+	At        int64   `json:"lc,omitempty"` // ms
+}
+
+// groups commits the offsets of the transaction that is committed, and drops
+// static members.
+func (r *recovery) groups(last note, valid bool) error {
+	path := filepath.Join(r.dir, groupsFile)
+	entries, err := readFrames[json.RawMessage](path)
+	if err != nil {
+		return err
+	}
+	var out []any
+	for _, raw := range entries {
+		var e groupEntry
+		if err := json.Unmarshal(raw, &e); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if e.Type != "static" {
+			out = append(out, raw)
+		}
+	}
+	if valid && last.Commit {
+		for _, n := range r.intents.staged[life{last.Producer, last.Epoch}] {
+			for _, o := range n.Offsets {
+				if topic := r.topicOf(o); topic != "" {
+					out = append(out, groupEntry{"commit", n.Group, topic, o.Partition, o.At, o.Leader, o.Metadata, time.Now().UnixMilli()})
+				}
+			}
+		}
+	}
+	return writeFrames(path, out)
+}
+
+// topicOf is the name of an offset's topic; "" if it was deleted.
+func (r *recovery) topicOf(o stagedOffset) string {
+	for _, t := range r.topics {
+		if t.Name == o.Topic || o.Topic == "" && slices.Equal(t.ID, o.TopicID) {
+			return t.Name
+		}
+	}
+	return ""
+}
+
+// outcome notes how the last transaction ended, so that its producer is told so
+// when it asks again.
+func (r *recovery) outcome(last note, valid bool) error {
+	p := r.producers.byID[last.Producer]
+	if p != nil && p.bumped != nil && last.Bumps && p.Epoch == last.Epoch+1 {
+		p.Commit = p.bumped // it was finished, but for the answer
+		return r.producers.write()
+	}
+	if !valid {
+		return nil
+	}
+	marked, ok := r.ended[last.Producer]
+	began := len(r.open[last.Producer]) > 0 || len(r.intents.staged[life{last.Producer, last.Epoch}]) > 0
+	if !began && !(ok && marked.commit == last.Commit) {
+		return nil // kfake refused it: there was no transaction
+	}
+	p.Commit = &last.Commit
+	if last.Bumps {
+		r.producers.bump(p, last.Epoch)
+	}
+	return r.producers.write()
+}
+
+// forget removes what was derived from what is now changed.
+func (r *recovery) forget() error {
+	for _, p := range r.partitions {
+		stale, err := p.staleSnapshot()
+		if stale || err != nil {
+			if err := removeFile(filepath.Join(p.dir, snapshotFile)); err != nil {
+				return err
+			}
+		}
+	}
+	return removeFile(filepath.Join(r.dir, sessionFile))
 }
