@@ -61,6 +61,7 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -239,9 +240,16 @@ func (b *Broker) serve(ctx context.Context, ln net.Listener) error {
 	if err := syncDir(b.cfg.Dir); err != nil {
 		return errors.Join(err, b.journal.close())
 	}
-	t := &tap{Listener: ln, keys: journaled, answered: b.journal.answered, hold: make(chan struct{})}
+	if err := forgetUsers(b.cfg.Dir); err != nil {
+		return errors.Join(err, b.journal.close())
+	}
+	if b.cfg.Security.TLS != nil {
+		ln = tls.NewListener(ln, b.cfg.Security.TLS) // by us, for the tap to see what is in it
+	}
+	t := &tap{Listener: ln, keys: journaled, answered: b.journal.answered, sasl: len(b.cfg.Security.Users) > 0, hold: make(chan struct{})}
 	defer close(t.hold) // clients come in when all is in place
-	cluster, err := b.newCluster(kfake.ListenFn(func(_, _ string) (net.Listener, error) { return t, nil }))
+	closed := append(b.cfg.Security.options(), kfake.ListenFn(func(_, _ string) (net.Listener, error) { return t, nil }))
+	cluster, err := b.newCluster(closed...)
 	if err != nil {
 		return errors.Join(fmt.Errorf("broker: data directory %s: %w", b.cfg.Dir, err), b.journal.close())
 	}

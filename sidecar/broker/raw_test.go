@@ -30,16 +30,16 @@ type rawProducer struct {
 
 // newRaw takes a producer id; with txnID "" an idempotent one. newer: with
 // transactions of version 2 (KIP-890).
-func newRaw(t testing.TB, addr, txnID string, newer bool) *rawProducer {
+func newRaw(t testing.TB, addr, txnID string, newer bool, opts ...kgo.Opt) *rawProducer {
 	t.Helper()
 	p := &rawProducer{t: t, txnID: txnID}
-	p.connect(addr, newer)
+	p.connect(addr, newer, opts...)
 	require.NoError(t, p.init())
 	return p
 }
 
 // connect goes on with another broker process.
-func (p *rawProducer) connect(addr string, newer bool) {
+func (p *rawProducer) connect(addr string, newer bool, opts ...kgo.Opt) {
 	p.t.Helper()
 	v := kversion.Stable()
 	v.SetMaxKeyVersion(int16(kmsg.Produce), 11)
@@ -52,7 +52,7 @@ func (p *rawProducer) connect(addr string, newer bool) {
 	}
 	v.SetMaxKeyVersion(int16(kmsg.AddPartitionsToTxn), 3)
 	var err error
-	p.cl, err = kgo.NewClient(kgo.SeedBrokers(addr), kgo.MaxVersions(v))
+	p.cl, err = kgo.NewClient(append(opts, kgo.SeedBrokers(addr), kgo.MaxVersions(v))...)
 	require.NoError(p.t, err)
 	p.t.Cleanup(p.cl.Close)
 }

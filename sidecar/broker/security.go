@@ -72,16 +72,12 @@ func (s *Security) check() error {
 	return nil
 }
 
-// options are kfake's.
+// options are kfake's. TLS is not among them: the listener has it.
 func (s *Security) options() []kfake.Opt {
-	var out []kfake.Opt
-	if s.TLS != nil {
-		out = append(out, kfake.TLS(s.TLS))
-	}
 	if len(s.Users) == 0 {
-		return out
+		return nil
 	}
-	out = append(out, kfake.EnableSASL())
+	out := []kfake.Opt{kfake.EnableSASL()}
 	for _, u := range s.Users {
 		of := u.Mechanisms
 		if of == nil {

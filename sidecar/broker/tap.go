@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
 	"slices"
 	"sync"
@@ -20,6 +21,9 @@ type tap struct {
 	// the answer is sent, on the connection's goroutine. On an error the answer
 	// isn't sent, and the connection ends.
 	answered func(kmsg.Request, kmsg.Response) error
+	// sasl: only who has said who it is gets further than saying so. kfake checks
+	// that, too, but our hooks come before.
+	sasl bool
 	// hold keeps connections waiting until it is closed.
 	hold chan struct{}
 }
@@ -45,6 +49,8 @@ type tapped struct {
 
 	mu      sync.Mutex
 	waiting map[int32]kmsg.Request // by correlation id: not yet answered
+	steps   int                    // of the authentication that are to come
+	known   bool                   // it is over
 }
 
 const headSize = 12
@@ -59,6 +65,9 @@ func (c *tapped) Read(p []byte) (int, error) {
 			b = b[take:]
 			if len(c.head) < headSize {
 				break
+			}
+			if !c.allowed() {
+				return 0, errors.New("a request before the authentication")
 			}
 			c.left = int(binary.BigEndian.Uint32(c.head)) - (headSize - 4)
 			c.body = c.body[:0]
@@ -76,8 +85,44 @@ func (c *tapped) Read(p []byte) (int, error) {
 	return n, err
 }
 
+func (c *tapped) key() int16 { return int16(binary.BigEndian.Uint16(c.head[4:])) }
+
 func (c *tapped) wanted() bool {
-	return slices.Contains(c.tap.keys, int16(binary.BigEndian.Uint16(c.head[4:])))
+	key := c.key()
+	return slices.Contains(c.tap.keys, key) || c.tap.sasl && (key == int16(kmsg.SASLHandshake) || key == int16(kmsg.SASLAuthenticate))
+}
+
+func (c *tapped) allowed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.tap.sasl || c.known {
+		return true
+	}
+	switch kmsg.Key(c.key()) {
+	case kmsg.ApiVersions, kmsg.SASLHandshake, kmsg.SASLAuthenticate:
+		return true
+	}
+	return false
+}
+
+// authentication follows it by its answers; kfake has none for who fails.
+func (c *tapped) authentication(kreq kmsg.Request, kresp kmsg.Response) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch req := kreq.(type) {
+	case *kmsg.SASLHandshakeRequest:
+		if resp, ok := kresp.(*kmsg.SASLHandshakeResponse); ok && resp.ErrorCode == 0 {
+			c.steps = 2 // SCRAM
+			if req.Mechanism == "PLAIN" {
+				c.steps = 1
+			}
+		}
+	case *kmsg.SASLAuthenticateRequest:
+		if resp, ok := kresp.(*kmsg.SASLAuthenticateResponse); ok && resp.ErrorCode == 0 && c.steps > 0 {
+			c.steps--
+			c.known = c.known || c.steps == 0
+		}
+	}
 }
 
 // request notes a request that has come whole. One that can't be read is left to
@@ -86,7 +131,7 @@ func (c *tapped) request() {
 	if !c.wanted() {
 		return
 	}
-	req := kmsg.RequestForKey(int16(binary.BigEndian.Uint16(c.head[4:])))
+	req := kmsg.RequestForKey(c.key())
 	req.SetVersion(int16(binary.BigEndian.Uint16(c.head[6:])))
 	r := kbin.Reader{Src: slices.Clone(c.body)}
 	r.NullableString() // the client id
@@ -127,6 +172,11 @@ func (c *tapped) answer(correlation int32, body []byte) error {
 	}
 	if err := resp.ReadFrom(r.Src); err != nil {
 		return err
+	}
+	switch kmsg.Key(req.Key()) {
+	case kmsg.SASLHandshake, kmsg.SASLAuthenticate:
+		c.authentication(req, resp)
+		return nil
 	}
 	return c.tap.answered(req, resp)
 }
