@@ -33,7 +33,7 @@ func TestClosedKafka(t *testing.T) {
 	}
 	s := &stack{t: t, dir: t.TempDir(), procs: map[string]*process{}, kafka: freeAddr(t)}
 	t.Cleanup(s.stop)
-	principals := []string{"admin", "orders", "orders-sql", "fraud-sql", "inventory", "inventory-sql", "details", "warehouse"}
+	principals := []string{"admin", "orders", "orders-sql", "fraud-sql", "inventory", "inventory-sql", "details", "shop"}
 	password := func(who string) string { return "hush-" + who + "-7f3a" }
 	env := s.secure(principals, password)
 
@@ -97,7 +97,7 @@ func TestClosedKafka(t *testing.T) {
 	}
 	stock := filepath.Join(s.dir, "stock.csv")
 	require.NoError(t, os.WriteFile(stock, []byte("product,stock\nJUMPERS,10\n"), 0o644))
-	out, err = s.cliWith(env("warehouse"), "load", "stock", stock, "--bootstrap", s.kafka)
+	out, err = s.cliWith(env("shop"), "load", "stock", stock, "--bootstrap", s.kafka)
 	require.NoError(t, err, out)
 
 	id := s.post(fieldsOf{"customerId": 1, "product": "JUMPERS", "quantity": 1, "price": 24.99}).order(s).ID

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -30,15 +31,16 @@ type Config struct {
 type Table struct {
 	topic string
 
-	mu   sync.RWMutex
-	rows map[string][]byte
+	mu      sync.RWMutex
+	rows    map[string][]byte
+	waiting map[string][]chan struct{} // by key: who wants to know of its next record
 
 	stop, stopped chan struct{}
 }
 
 // New names the topic.
 func New(topic string) *Table {
-	return &Table{topic: topic, rows: map[string][]byte{}, stop: make(chan struct{}), stopped: make(chan struct{})}
+	return &Table{topic: topic, rows: map[string][]byte{}, waiting: map[string][]chan struct{}{}, stop: make(chan struct{}), stopped: make(chan struct{})}
 }
 
 // Topic is its name.
@@ -52,15 +54,35 @@ func (t *Table) Get(key string) ([]byte, bool) {
 	return v, ok
 }
 
-// Put sets a key as a record would (nil takes it away): for tests without Kafka.
+// All is a copy of the whole table. The caller must not change the values.
+func (t *Table) All() map[string][]byte {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return maps.Clone(t.rows)
+}
+
+// Changed is closed when the next record of the key has come in.
+func (t *Table) Changed(key string) <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := make(chan struct{})
+	t.waiting[key] = append(t.waiting[key], c)
+	return c
+}
+
+// Put sets a key as a record does; nil takes it away. Tests without Kafka call it.
 func (t *Table) Put(key string, value []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if value == nil {
 		delete(t.rows, key)
-		return
+	} else {
+		t.rows[key] = value
 	}
-	t.rows[key] = value
+	for _, c := range t.waiting[key] {
+		close(c)
+	}
+	delete(t.waiting, key)
 }
 
 // Start reads the topic up to the end that it has now, then follows it in a
