@@ -26,6 +26,8 @@ type Problem struct {
 	RetryAfter time.Duration
 	// Extra are members besides the standard ones.
 	Extra map[string]any
+	// Header are headers of the answer besides the usual ones.
+	Header http.Header
 }
 
 // FieldError is one thing that is wrong with a request.
@@ -101,6 +103,7 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 		b = []byte(`{"title":"Internal Server Error","status":500}`)
 	}
 	h := w.Header()
+	maps.Copy(h, p.Header)
 	h.Set("Content-Type", ProblemType)
 	h.Set("Cache-Control", "no-store")
 	if p.RetryAfter > 0 {
