@@ -3,6 +3,9 @@
 //
 // In: the file. Out: a [Manifest], or every mistake's line.
 //
+//	broker: 127.0.0.1:9092
+//	registry: 127.0.0.1:8085            # a Schema Registry; optional
+//	topics: ksql/topics.yaml
 //	services:
 //	  orders:
 //	    sql: ksql/orders                # its sidecar's SQL
@@ -41,6 +44,7 @@ type Manifest struct {
 	// Root is what its paths are relative to: the folder above the file's.
 	Root     string
 	Broker   string
+	Registry string // where the Schema Registry listens; "" for none
 	Topics   string
 	Services []Service // in the file's order
 }
@@ -131,6 +135,7 @@ func Load(file string) (*Manifest, error) {
 	}
 	var form struct {
 		Broker   string    `yaml:"broker"`
+		Registry string    `yaml:"registry"`
 		Topics   string    `yaml:"topics"`
 		Services yaml.Node `yaml:"services"`
 	}
@@ -143,7 +148,7 @@ func Load(file string) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manifest{Root: filepath.Dir(filepath.Dir(abs)), Broker: form.Broker, Topics: form.Topics}
+	m := &Manifest{Root: filepath.Dir(filepath.Dir(abs)), Broker: form.Broker, Registry: form.Registry, Topics: form.Topics}
 	if m.Broker == "" || m.Topics == "" {
 		return nil, fmt.Errorf("%s: broker and topics are needed", file)
 	}

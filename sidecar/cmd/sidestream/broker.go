@@ -35,6 +35,7 @@ administrators, who alone need no rule under --acls:
 	partitions := f.Int("partitions", broker.DefaultPartitions, "partitions of a topic that is made without a number")
 	clean := f.Duration("clean-every", 5*time.Minute, "how often compaction and retention run")
 	sync := f.Bool("sync-writes", false, "put each batch on the disk before it is acknowledged")
+	schemas := f.String("registry", "", "host:port to serve a Schema Registry on, whose schemas are kept in the data directory; without it, none")
 	users := f.String("users", "", "file of the users who may connect (SASL: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512); without it, everybody")
 	acls := f.Bool("acls", false, "allow only what a rule allows; \"sidestream topics acls --apply\" makes the rules")
 	cert := f.String("tls-cert", "", "the listener's certificate (PEM); without it, no TLS")
@@ -66,10 +67,16 @@ administrators, who alone need no rule under --acls:
 		if err != nil {
 			return err
 		}
+		stopRegistry := func() error { return nil }
+		if *schemas != "" {
+			if stopRegistry, err = serveRegistry(*schemas, *dir, log); err != nil {
+				return errors.Join(err, b.Close())
+			}
+		}
 		log.Info("broker: ready", "addr", b.Addr(), "dir", *dir)
 		<-cmd.Context().Done()
 		log.Info("broker: stopping")
-		return b.Close()
+		return errors.Join(stopRegistry(), b.Close())
 	}
 	return cmd
 }

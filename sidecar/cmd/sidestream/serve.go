@@ -12,9 +12,7 @@ import (
 
 	"github.com/sidestream/sidestream/sidecar/engine"
 	"github.com/sidestream/sidestream/sidecar/engine/rest"
-	"github.com/sidestream/sidestream/sidecar/engine/serde"
 	"github.com/sidestream/sidestream/sidecar/kafkaenv"
-	"github.com/sidestream/sidestream/sidecar/registry"
 )
 
 func serveCommand() *cobra.Command {
@@ -42,6 +40,7 @@ KAFKA_SSL_KEY_LOCATION. So they are for every command that talks to Kafka.`,
 	commit := f.Duration("commit-interval", 100*time.Millisecond, "the longest that a query's transaction stays open under load")
 	pushes := f.Int("max-push-queries", 100, "push queries that may be open at a time")
 	limit := f.Duration("start-timeout", 30*time.Second, "how long Kafka may be away at the start")
+	schemaURL := f.String("schema-registry", env(registryURLEnv, ""), "URLs of the Schema Registry for AVRO, PROTOBUF and JSON_SR, divided by commas ("+registryURLEnv+"; the user:password that it wants: "+registryUserEnv+")")
 	property := f.StringArray("property", nil, "name=value of a ksqlDB property for all statements; may be repeated")
 	logger := logFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -61,9 +60,9 @@ KAFKA_SSL_KEY_LOCATION. So they are for every command that talks to Kafka.`,
 		if err != nil {
 			return err
 		}
-		schemas, err := schemaRegistry(props)
+		schemas, err := schemaRegistry(*schemaURL, props)
 		if err != nil {
-			return fmt.Errorf("--property: %w", err)
+			return err
 		}
 		began := time.Now()
 		ln, err := listenOn(*listen)
@@ -86,15 +85,6 @@ KAFKA_SSL_KEY_LOCATION. So they are for every command that talks to Kafka.`,
 		return errors.Join(err, e.Close(), e.Err())
 	}
 	return cmd
-}
-
-// schemaRegistry is a client of the registry that the properties name; nil without.
-func schemaRegistry(props map[string]string) (serde.SchemaRegistry, error) {
-	urls := props["ksql.schema.registry.url"]
-	if urls == "" {
-		return nil, nil
-	}
-	return registry.NewClient(urls, props["ksql.schema.registry.basic.auth.user.info"])
 }
 
 // listenOn listens, or says that somebody else does.

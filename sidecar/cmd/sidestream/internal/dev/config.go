@@ -20,6 +20,9 @@ func checkPorts(m *manifest.Manifest) error {
 		ln.Close()
 	}
 	try(m.Broker, "broker")
+	if m.Registry != "" {
+		try(m.Registry, "registry")
+	}
 	for _, s := range m.Services {
 		if s.Sidecar != "" {
 			try(s.Sidecar, s.Name+" sidecar")

@@ -110,15 +110,21 @@ func (s *System) openDir() error {
 
 // plan describes the processes.
 func (s *System) plan() {
-	s.broker = s.process("broker", s.opts.Self, []string{"broker", "--listen", s.cfg.Broker, "--data-dir", filepath.Join(s.opts.Dir, "broker")}, nil, s.pingBroker)
+	broker := []string{"broker", "--listen", s.cfg.Broker, "--data-dir", filepath.Join(s.opts.Dir, "broker")}
+	var registry []string // for sidecars
+	if s.cfg.Registry != "" {
+		broker = append(broker, "--registry", s.cfg.Registry)
+		registry = []string{"--schema-registry", "http://" + s.cfg.Registry}
+	}
+	s.broker = s.process("broker", s.opts.Self, broker, nil, s.pingBroker)
 	for _, svc := range s.cfg.Services {
 		if svc.SQL == "" {
 			continue
 		}
-		s.sidecars = append(s.sidecars, s.process(svc.Name+"-sidecar", s.opts.Self, []string{
+		s.sidecars = append(s.sidecars, s.process(svc.Name+"-sidecar", s.opts.Self, append([]string{
 			"serve", "--service-id", svc.Name + "_", "--bootstrap", s.cfg.Broker, "--listen", svc.Sidecar,
 			"--state-dir", filepath.Join(s.opts.Dir, "state", svc.Name+"-sidecar"),
-		}, nil, answers("http://"+svc.Sidecar+"/healthcheck")))
+		}, registry...), nil, answers("http://"+svc.Sidecar+"/healthcheck")))
 	}
 	for _, svc := range s.cfg.Services {
 		if !svc.Program.Exists() {
@@ -152,7 +158,10 @@ func (s *System) pingBroker(ctx context.Context) error {
 		return err
 	}
 	defer cl.Close()
-	return cl.Ping(ctx)
+	if err := cl.Ping(ctx); err != nil || s.cfg.Registry == "" {
+		return err
+	}
+	return answers("http://" + s.cfg.Registry + "/subjects")(ctx)
 }
 
 // answers asks a URL for a 200.
