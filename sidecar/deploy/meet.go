@@ -81,7 +81,7 @@ func (t *together) meetOne(ctx context.Context, m *member) error {
 		if err != nil {
 			return err
 		}
-		if err := t.reach(ctx, id, ends, 0); err != nil {
+		if err := t.reach(ctx, id, ends); err != nil {
 			return err
 		}
 	}
@@ -105,7 +105,7 @@ func (t *together) meetOne(ctx context.Context, m *member) error {
 			if err != nil {
 				return err
 			}
-			if err := t.reach(ctx, m.id, ends, 0); err != nil {
+			if err := t.reach(ctx, m.id, ends); err != nil {
 				return err
 			}
 		}
@@ -192,8 +192,13 @@ func (t *together) equal(ctx context.Context, m *member) error {
 		if err := t.both(bounded, "RESUME", m.queryID, m.id); err != nil {
 			return err
 		}
-		if err := t.reach(bounded, m.id, old, 200); err != nil {
-			return err
+		for _, behind := range []struct {
+			id string
+			at offsets
+		}{{m.id, old}, {m.queryID, next}} {
+			if err := t.reach(bounded, behind.id, behind.at); err != nil {
+				return err
+			}
 		}
 	}
 }

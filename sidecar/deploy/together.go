@@ -455,11 +455,11 @@ func (t *together) filled(ctx context.Context, m *member) error {
 		return nil
 	}
 	id := m.fills[len(m.fills)-1]
-	return t.reach(ctx, id, m.at, 0)
+	return t.reach(ctx, id, m.at)
 }
 
-// reach waits until a query has read up to offsets, or nearly.
-func (t *together) reach(ctx context.Context, id string, want offsets, near int64) error {
+// reach waits until a query has read up to offsets.
+func (t *together) reach(ctx context.Context, id string, want offsets) error {
 	said := time.Now()
 	return await(ctx, 50*time.Millisecond, func() (bool, error) {
 		at, err := t.ledger.kafka.committed(ctx, t.groupOf(id))
@@ -478,7 +478,7 @@ func (t *together) reach(ctx context.Context, id string, want offsets, near int6
 				}
 			}
 		}
-		if left <= near {
+		if left == 0 {
 			return true, nil
 		}
 		if time.Since(said) > 2*time.Second {
@@ -493,7 +493,7 @@ func (t *together) reach(ctx context.Context, id string, want offsets, near int6
 		}
 		// Perhaps only markers of transactions are left.
 		n, err := t.ledger.kafka.pending(ctx, at, short)
-		return err == nil && n <= near, err
+		return err == nil && n == 0, err
 	})
 }
 
@@ -518,13 +518,13 @@ func (t *together) caughtUp(ctx context.Context, m *member) error {
 		if err != nil {
 			return err
 		}
-		return t.reach(ctx, m.id, ends, 200)
+		return t.reach(ctx, m.id, ends)
 	case m.along && m.queryID != "":
 		at, err := t.ledger.kafka.committed(ctx, t.groupOf(m.queryID))
 		if err != nil {
 			return err
 		}
-		return t.reach(ctx, m.id, at.only(t.outside(m)...), 200)
+		return t.reach(ctx, m.id, at.only(t.outside(m)...))
 	}
 	return nil
 }
