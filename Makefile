@@ -46,6 +46,10 @@ test-kafka: build ## the flow's tests on Apache Kafka (needs Java 17 and Maven)
 chaos: build ## 200 kills of random sidecars, programs and the broker under load, then the books are checked
 	CHAOS_KILLS=200 $(GO) test -count=1 -timeout 60m -run TestKill -v ./services/e2e/...
 
+.PHONY: fuzz
+fuzz: ## every fuzz test for a while (FUZZTIME=30s each)
+	@scripts/fuzz
+
 .PHONY: bench
 bench: build ## latency, throughput, start-up and memory, with the machine and commit
 	scripts/bench
