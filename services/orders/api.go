@@ -35,6 +35,8 @@ type api struct {
 	postTime  time.Duration // the most that a POST waits for its outcome
 	readTime  time.Duration // the most that a pull query takes
 	heartbeat time.Duration // of SSE
+	maxBody   int64         // bytes
+	streams   *web.Streams  // that may be open
 	log       *slog.Logger
 	posted    *prometheus.CounterVec // by outcome
 	viewAway  atomic.Bool            // for the log
@@ -68,7 +70,7 @@ func (a *api) post(w http.ResponseWriter, r *http.Request) *web.Problem {
 	if p != nil {
 		return p
 	}
-	body, p := web.ReadJSON(w, r, maxBody, 10*time.Second)
+	body, p := web.ReadJSON(w, r, a.maxBody, 10*time.Second)
 	if p != nil {
 		return p
 	}

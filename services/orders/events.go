@@ -34,6 +34,17 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) *web.Problem {
 			at[p] = min(was[p], end)
 		}
 	}
+	leave, p := a.streams.Enter(web.ClientOf(r.Context()))
+	if p != nil {
+		return p
+	}
+	defer leave()
+	var expired <-chan time.Time
+	if id := web.IdentityOf(r.Context()); id != nil {
+		timer := time.NewTimer(time.Until(id.Expires))
+		defer timer.Stop()
+		expired = timer.C
+	}
 	bell, hangUp := a.recent.bell()
 	defer hangUp()
 	s := &stream{w: w, rc: http.NewResponseController(w), at: at}
@@ -60,6 +71,8 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) *web.Problem {
 			if s.write(": alive\n\n") != nil {
 				return nil
 			}
+		case <-expired:
+			return nil // the client comes back, with a new token
 		case <-web.Draining(r.Context()):
 			return nil // the client comes back, to another replica
 		case <-ended:

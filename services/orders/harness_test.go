@@ -38,6 +38,12 @@ func newBroker(t testing.TB) *broker {
 	if t, ok := t.(*testing.T); ok {
 		t.Parallel() // tests wait for groups and deadlines most of their time
 	}
+	return newSerialBroker(t)
+}
+
+// newSerialBroker is newBroker for a test that sets the environment.
+func newSerialBroker(t testing.TB) *broker {
+	t.Helper()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4,
 		ordersTopic, requestsTopic, outcomesTopic, stateTopic, validationsTopic, verdictsTopic, shipmentsTopic),
 		kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1"}))
@@ -233,7 +239,7 @@ func startInstance(t testing.TB, b *broker, v *fakeView, name string, opts ...op
 		sidecar:  v.URL,
 		deadline: time.Minute, checks: []string{order.FraudCheck, order.InventoryCheck, order.DetailsCheck},
 		postTime: 20 * time.Second, readTime: 2 * time.Second, recent: 1000,
-		heartbeat: time.Minute,
+		heartbeat: time.Minute, maxBody: maxBody,
 	}
 	for _, o := range opts {
 		o(&s)

@@ -22,13 +22,13 @@ import (
 
 // Limits of what a client may send.
 const (
-	maxProduct        = 256            // bytes
-	maxIdempotencyKey = 255            // bytes
-	maxWait           = 60_000         // ms
-	defaultWait       = 10_000         // ms, of a GET …/validated
-	maxPage           = 500            // orders
-	defaultPage       = 50             // orders
-	maxBody           = int64(1 << 16) // bytes
+	maxProduct        = 256     // bytes
+	maxIdempotencyKey = 255     // bytes
+	maxWait           = 60_000  // ms
+	defaultWait       = 10_000  // ms, of a GET …/validated
+	maxPage           = 500     // orders
+	defaultPage       = 50      // orders
+	maxBody           = 1 << 16 // bytes, unless MAX_BODY says otherwise
 )
 
 // badID says what is wrong with an order id, or "". An id is a path segment

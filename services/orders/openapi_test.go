@@ -29,7 +29,7 @@ func document(t *testing.T) map[string]any {
 // (HEAD goes without saying).
 func TestOpenAPIHasTheRoutes(t *testing.T) {
 	router := web.NewRouter()
-	(&service{}).route(router, &api{}, &web.Health{}, nil, prometheus.NewRegistry(), testLog(t))
+	(&service{}).route(router, &api{}, &web.Health{}, nil, prometheus.NewRegistry(), &web.Guard{}, testLog(t))
 	routes := map[string]bool{}
 	require.NoError(t, router.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
 		path, err := route.GetPathTemplate()
@@ -103,7 +103,8 @@ func TestOpenAPISchemas(t *testing.T) {
 
 	// Every code of a problem that the program has is documented.
 	codes := fmt.Sprint(doc["components"].(map[string]any)["schemas"].(map[string]any)["Problem"].(map[string]any)["properties"].(map[string]any)["code"])
-	for _, code := range []string{"bad-fields", "malformed", "unsupported-media-type", "conflict", "not-found", "not-decided", "method-not-allowed", "bad-parameters"} {
+	for _, code := range []string{"bad-fields", "malformed", "unsupported-media-type", "conflict", "not-found", "not-decided", "method-not-allowed", "bad-parameters",
+		"unauthorized", "forbidden", "too-many-requests", "too-many-streams"} {
 		require.Contains(t, codes, code)
 	}
 }

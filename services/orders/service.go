@@ -46,7 +46,14 @@ func start(s settings, log *slog.Logger) (*service, error) {
 	rec := newRecent(s.recent)
 	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "orders_waiting",
 		Help: "Requests that wait for an order now."}, func() float64 { return float64(rec.waiting()) })
-	reg.MustRegister(posted, decided, waiting)
+	streams := prometheus.NewGauge(prometheus.GaugeOpts{Name: "orders_streams_open", Help: "Event streams that are open now."})
+	reg.MustRegister(posted, decided, waiting, streams)
+	if s.streams != nil {
+		s.streams.Gauge = func(open int) { streams.Set(float64(open)) }
+	}
+	if s.auth != nil {
+		s.auth.Log = log
+	}
 
 	sidecar, err := client.New(s.sidecar, client.WithTimeout(0))
 	if err != nil {
@@ -54,7 +61,7 @@ func start(s settings, log *slog.Logger) (*service, error) {
 	}
 	health := &web.Health{}
 	router := web.NewRouter()
-	svc := &service{server: &web.Server{Handler: router, Health: health, Log: log, DrainDelay: s.drainDelay}}
+	svc := &service{server: &web.Server{Handler: web.Headers(router), Health: health, Log: log, DrainDelay: s.drainDelay}}
 	if err := svc.server.Listen(s.HTTPAddr); err != nil {
 		return nil, err
 	}
@@ -83,12 +90,14 @@ func start(s settings, log *slog.Logger) (*service, error) {
 	a := &api{
 		requests: svc.requests, recent: rec, view: &view{sidecar}, kafka: at, away: svc.tail.away.Load,
 		postTime: s.postTime, readTime: s.readTime, heartbeat: s.heartbeat, log: log, posted: posted,
+		maxBody: s.maxBody, streams: s.streams,
 	}
-	svc.route(router, a, health, sidecar, reg, log)
+	guard := &web.Guard{Auth: s.auth, Rate: s.rate, Proxies: s.proxies, Open: []string{"/healthz", "/readyz", "/metrics", "/openapi.yaml"}}
+	svc.route(router, a, health, sidecar, reg, guard, log)
 	return svc, nil
 }
 
-func (svc *service) route(router *mux.Router, a *api, health *web.Health, sidecar *client.Client, reg *prometheus.Registry, log *slog.Logger) {
+func (svc *service) route(router *mux.Router, a *api, health *web.Health, sidecar *client.Client, reg *prometheus.Registry, guard *web.Guard, log *slog.Logger) {
 	health.Check("kafka", func(context.Context) error { return svc.requests.ping(1500 * time.Millisecond) })
 	health.Check("lifecycle", func(context.Context) error {
 		if !svc.runner.Ready() {
@@ -100,7 +109,7 @@ func (svc *service) route(router *mux.Router, a *api, health *web.Health, sideca
 		_, err := sidecar.Pull(ctx, `SELECT id FROM orders_view WHERE id = ?;`, "~readyz")
 		return err
 	})
-	router.Use(web.Metrics(reg), web.Recover(log))
+	router.Use(web.Metrics(reg), web.Recover(log), guard.Middleware())
 	health.Route(router)
 	router.Handle("/metrics", web.MetricsHandler(reg)).Methods(http.MethodGet, http.MethodHead)
 	a.routes(router)
