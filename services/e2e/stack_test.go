@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		bin = dir
-		build := exec.Command("go", "build", "-o", bin+"/", "./sidecar/cmd/sidestream", "./services/orders", "./services/inventory", "./services/details")
+		build := exec.Command("go", "build", "-o", bin+"/", "./sidecar/cmd/sidestream", "./services/orders", "./services/inventory", "./services/details", "./services/email")
 		build.Dir, build.Stdout, build.Stderr = root, os.Stderr, os.Stderr
 		if err := build.Run(); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e: build:", err)
@@ -71,20 +71,22 @@ type stack struct {
 	procs  map[string]*process
 	order  []string
 	// services that run: orders, fraud, inventory, details
-	orders string // base URL of the orders API
-	second string // and of its second replica, when asked for
+	orders string            // base URL of the orders API
+	second string            // and of its second replica, when asked for
+	urls   map[string]string // base URLs of all programs
 }
 
 type options struct {
-	only     []string          // services to run; all when empty
-	env      map[string]string // for programs
-	replicas int               // of the orders program; 1 by default
+	only     []string            // services to run; all when empty
+	env      map[string]string   // for programs
+	replicas int                 // of the orders program; 1 by default
+	programs map[string][]string // a service's program, where it isn't the Go one
 }
 
 // start brings the stack up and waits until it is ready.
 func start(t testing.TB, o options) *stack {
 	t.Helper()
-	s := &stack{t: t, dir: t.TempDir(), procs: map[string]*process{}}
+	s := &stack{t: t, dir: t.TempDir(), procs: map[string]*process{}, urls: map[string]string{}}
 	t.Cleanup(s.stop)
 	s.startKafka()
 	if len(o.only) == 0 {
@@ -131,6 +133,10 @@ func start(t testing.TB, o options) *stack {
 			for k, v := range o.env {
 				p.env = append(p.env, k+"="+v)
 			}
+			if other := o.programs[name]; other != nil {
+				p.args = other
+			}
+			s.urls[id] = "http://" + addr
 			if name == "orders" && i == 0 {
 				s.orders = "http://" + addr
 			} else if name == "orders" {

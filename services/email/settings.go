@@ -60,7 +60,7 @@ func readSettings() (settings, error) {
 		smtp: smtpSettings{
 			security: c.Choice("SMTP_TLS", "opportunistic", "none", "opportunistic", "starttls", "tls"),
 			user:     c.Text("SMTP_USER", ""),
-			password: c.Text("SMTP_PASSWORD", ""),
+			password: c.Secret("SMTP_PASSWORD"),
 			helo:     c.Text("SMTP_HELO", "localhost"),
 			timeout:  c.Duration("SMTP_TIMEOUT", 30*time.Second, 10*time.Millisecond),
 		},
