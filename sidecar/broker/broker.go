@@ -32,8 +32,8 @@
 //     last records.
 //   - After a kill, the members of consumer groups have to join again, records that
 //     were deleted by hand may show again, and share groups begin anew.
-//   - It advertises the address that it listens on, so it listens on one concrete
-//     address (127.0.0.1 as a rule) and never on all interfaces.
+//   - It advertises one address: the one that it listens on (127.0.0.1 as a rule), or
+//     the name that it is given (Config.Advertise).
 //   - It keeps an index entry of about 170 bytes a batch in memory, and reads all
 //     its data when it starts: set a retention on what grows.
 //   - Retention cuts a partition at its newest expired batch: a record that comes
@@ -52,6 +52,7 @@
 //	journal.go    the intents to end transactions
 //	tap.go        shows the journal what kfake has answered
 //	recovery.go   what follows a kill; producers.go, windows.go: parts of it
+//	compact.go    compaction that a kill, or an abort, does no harm
 //	ends.go       where emptied partitions go on
 //	disk.go       kfake's files
 //
@@ -93,6 +94,10 @@ type Config struct {
 	Dir string
 	// Addr is "host:port"; port 0 takes a free one. Empty: 127.0.0.1:0.
 	Addr string
+	// Advertise is the "host:port" that clients are told to connect to, when that is
+	// a name that leads here; empty: the address that is listened on. With it Addr
+	// may be all interfaces.
+	Advertise string
 	// Partitions of topics made without a number; 0: DefaultPartitions.
 	Partitions int
 	// Clean is how often compaction and retention run; 0: every 5 minutes, negative:
@@ -114,12 +119,14 @@ type Broker struct {
 	ends    *ends
 	lock    *flock.Flock
 	log     *clusterLog
-	addr    string
+	addr    string // that clients are told
+	listens string
 
-	stop    chan struct{}
-	cleaner sync.WaitGroup
-	close   sync.Once
-	err     error
+	stop       chan struct{}
+	cleaner    sync.WaitGroup
+	compacting sync.Mutex
+	close      sync.Once
+	err        error
 }
 
 // Open locks the directory, recovers it if the last process didn't close it,
@@ -171,8 +178,14 @@ func (c *Config) fill() error {
 	if err != nil {
 		return fmt.Errorf("broker: address %q: %w; give host:port, as in 127.0.0.1:9092", c.Addr, err)
 	}
+	if c.Advertise != "" {
+		if host, port, err := net.SplitHostPort(c.Advertise); err != nil || host == "" || port == "" {
+			return fmt.Errorf("broker: advertised address %q: give host:port, as in kafka:9092", c.Advertise)
+		}
+		return nil
+	}
 	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
-		return fmt.Errorf("broker: address %q: clients are told to connect to the address that is listened on, so it must be a concrete one, as in 127.0.0.1:9092", c.Addr)
+		return fmt.Errorf("broker: address %q: clients are told to connect to the address that is listened on, so it must be a concrete one, as in 127.0.0.1:9092; or give Advertise", c.Addr)
 	}
 	return nil
 }
@@ -209,6 +222,10 @@ func (b *Broker) open(ctx context.Context) error {
 		}
 		return fmt.Errorf("broker: can't listen on %s: %w", b.cfg.Addr, err)
 	}
+	b.listens = ln.Addr().String()
+	if b.cfg.Advertise != "" {
+		ln = &advertised{ln, b.cfg.Advertise}
+	}
 	b.addr = ln.Addr().String()
 
 	if err := b.serve(ctx, ln); err != nil {
@@ -225,6 +242,10 @@ func (b *Broker) serve(ctx context.Context, ln net.Listener) error {
 		if err := b.recover(ctx); err != nil {
 			return err
 		}
+	} else if topics, err := readTopics(b.cfg.Dir); err != nil {
+		return fmt.Errorf("broker: %w", err)
+	} else if err := b.unkeep(topics); err != nil {
+		return fmt.Errorf("broker: %w", err)
 	}
 	if err := fillEmptied(b.cfg.Dir); err != nil {
 		return fmt.Errorf("broker: %w", err)
@@ -304,18 +325,8 @@ func (b *Broker) newCluster(opts ...kfake.Opt) (*kfake.Cluster, error) {
 // Addr is what clients connect to, "127.0.0.1:9092".
 func (b *Broker) Addr() string { return b.addr }
 
-// Compact runs compaction and retention now, as the ticker does.
-func (b *Broker) Compact() {
-	if err := b.ends.noteAll(b.cluster); err != nil {
-		b.cfg.Log.Error("broker: the ends of partitions can't be noted; nothing is compacted or deleted", "error", err)
-		return
-	}
-	b.cluster.Compact() // applies retention to the compacted topics
-	b.cluster.ApplyRetention()
-	if err := b.ends.noteAll(b.cluster); err != nil { // of what came meanwhile and was deleted, too
-		b.cfg.Log.Error("broker: the ends of partitions can't be noted", "error", err)
-	}
-}
+// ListensOn is the address that is listened on.
+func (b *Broker) ListensOn() string { return b.listens }
 
 // clean is the ticker's goroutine; Close ends it and waits for it.
 func (b *Broker) clean() {

@@ -25,7 +25,7 @@ import (
 //	topics.json                       names, ids and partition counts
 //	partitions/<topic>-<n>/<base>.dat record batches as they are on the wire
 //	partitions/<topic>-<n>/<base>.idx an entry of 15 bytes for each of them
-//	partitions/<topic>-<n>/snapshot.json what was derived from both at the last close
+//	partitions/<topic>-<n>/snapshot.json what follows from both, if their sizes are those
 //	pids.log, groups.log              framed JSON entries: producers; groups and offsets
 //	seq_windows.json                  the last sequence numbers of each producer
 //	session_state.json                members and open transactions at the last close
@@ -33,7 +33,6 @@ import (
 const (
 	metaFile      = "meta.json"
 	topicsFile    = "topics.json"
-	snapshotFile  = "snapshot.json"
 	producersFile = "pids.log"
 	groupsFile    = "groups.log"
 	windowsFile   = "seq_windows.json"
@@ -268,17 +267,6 @@ func encodeBatch(b kmsg.RecordBatch) []byte {
 	raw := b.AppendTo(nil)
 	b.CRC = int32(crc32.Checksum(raw[21:], castagnoli))
 	return b.AppendTo(nil)
-}
-
-// staleSnapshot tells whether the snapshot of a scanned partition must go: it
-// must not be used if it hides the end of the log.
-func (p *partition) staleSnapshot() (bool, error) {
-	var snap struct {
-		End    int64 `json:"high_watermark"`
-		Stable int64 `json:"last_stable_offset"`
-	}
-	err := readJSON(filepath.Join(p.dir, snapshotFile), &snap)
-	return snap.End != p.end || snap.Stable != p.end, err
 }
 
 // readFrames reads the entries of a framed log, up to its end or to one that a

@@ -250,12 +250,20 @@ var journaled = []int16{int16(kmsg.EndTxn), int16(kmsg.InitProducerID), int16(km
 func (j *journal) answered(kreq kmsg.Request, kresp kmsg.Response) error {
 	switch req := kreq.(type) {
 	case *kmsg.EndTxnRequest:
-		return j.write(note{Kind: noteDone, Producer: req.ProducerID, Epoch: req.ProducerEpoch})
+		err := j.write(note{Kind: noteDone, Producer: req.ProducerID, Epoch: req.ProducerEpoch})
+		if resp, ok := kresp.(*kmsg.EndTxnResponse); ok && resp.ErrorCode != 0 {
+			return nil // a refusal promises nothing
+		}
+		return err
 	case *kmsg.InitProducerIDRequest:
 		if req.TransactionalID == nil {
 			return nil
 		}
-		return j.write(note{Kind: noteDone, TxnID: *req.TransactionalID})
+		err := j.write(note{Kind: noteDone, TxnID: *req.TransactionalID})
+		if resp, ok := kresp.(*kmsg.InitProducerIDResponse); ok && resp.ErrorCode != 0 {
+			return nil
+		}
+		return err
 	case *kmsg.TxnOffsetCommitRequest:
 		resp, ok := kresp.(*kmsg.TxnOffsetCommitResponse)
 		if !ok {

@@ -33,8 +33,9 @@ var afterStep = func(string) error { return nil }
 //  3. commits the offsets of the transaction that was being committed;
 //  4. finds the sequence numbers in the logs again, so that a batch sent anew is
 //     known;
-//  5. forgets what was derived, and the names of static members whose membership
-//     is lost: kfake would take them for impostors of themselves.
+//  5. forgets what kfake would restore of members and open transactions, and the
+//     names of static members whose membership is lost: kfake would take them for
+//     impostors of themselves.
 //
 // Each step leaves a directory with which a recovery that begins anew comes to
 // the same end, so it may be killed at any moment.
@@ -91,7 +92,7 @@ func recoverDir(ctx context.Context, dir string) (*recovery, error) {
 		{"groups", func() error { return r.groups(last, valid) }},
 		{"outcome", func() error { return r.outcome(last, valid) }},
 		{"windows", func() error { return writeWindows(dir, r.windows) }},
-		{"derived", r.forget},
+		{"session", func() error { return removeFile(filepath.Join(dir, sessionFile)) }},
 		// From here on there is nothing to recover.
 		{"journal", func() error { return removeFile(filepath.Join(dir, journalFile)) }},
 	} {
@@ -123,6 +124,9 @@ func (r *recovery) read(ctx context.Context) error {
 	for _, t := range r.topics {
 		for i := range t.Partitions {
 			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := openPartition(r.dir, t.Name, i).restore(); err != nil {
 				return err
 			}
 			if err := r.readPartition(openPartition(r.dir, t.Name, i)); err != nil {
@@ -319,17 +323,4 @@ func (r *recovery) outcome(last note, valid bool) error {
 		r.producers.bump(p, last.Epoch)
 	}
 	return r.producers.write()
-}
-
-// forget removes what was derived from what is now changed.
-func (r *recovery) forget() error {
-	for _, p := range r.partitions {
-		stale, err := p.staleSnapshot()
-		if stale || err != nil {
-			if err := removeFile(filepath.Join(p.dir, snapshotFile)); err != nil {
-				return err
-			}
-		}
-	}
-	return removeFile(filepath.Join(r.dir, sessionFile))
 }

@@ -16,8 +16,8 @@ import (
 // torn are the states between the intent of a commit and its answer.
 type torn struct {
 	intent, done files
-	data         []string // the logs that get a marker
-	p            *rawProducer
+	data         []string     // the logs that get a marker
+	p, q         *rawProducer // the committing one, the other one
 }
 
 // commitUnderway runs a transaction over three partitions with two offsets, and
@@ -34,6 +34,8 @@ func commitUnderway(t *testing.T, newer, commit bool) torn {
 	require.NoError(t, p.offset("g", -1, "a", 0, 1))
 	require.NoError(t, p.end(!commit)) // so that the wrong answer to a retry shows
 	q := newRaw(t, b.Addr(), "other", newer)
+	q.send("a", 0, "before")
+	require.NoError(t, q.end(true))
 	q.send("a", 0, "never")
 	p.send("a", 0, "one")
 	p.send("a", 1, "two", "three")
@@ -43,7 +45,7 @@ func commitUnderway(t *testing.T, newer, commit bool) torn {
 	before := killed(t, dir)
 	at := *p
 	require.NoError(t, p.end(commit))
-	s := torn{done: killed(t, dir), p: &at}
+	s := torn{done: killed(t, dir), p: &at, q: q}
 	// The intent is the next line of the journal.
 	rest := strings.TrimPrefix(s.done[journalFile], before[journalFile])
 	line, _, ok := strings.Cut(rest, "\n")
@@ -95,36 +97,36 @@ func (s torn) states(commit bool) map[string]files {
 }
 
 // requireWhole checks that the transaction is there wholly, or not at all, that
-// its producer is told so, and that both producers can go on.
-func requireWhole(t *testing.T, dir string, was rawProducer, newer, commit bool) {
+// its producer is told so, that the other one isn't told of a commit, and that
+// both can go on.
+func (s torn) requireWhole(t *testing.T, dir string, newer, commit bool) {
 	t.Helper()
 	b := open(t, dir)
-	a, o0, o1 := []string{}, int64(1), int64(-1)
-	if commit {
-		a, o0, o1 = []string{"one", "three", "two"}, 7, 8
-	} else {
-		a = append(a, "base")
+	inA, inB, offset0, offset1 := []string{"base", "before"}, []string{"base"}, int64(1), int64(-1)
+	if commit { // and the first one was aborted
+		inA, inB, offset0, offset1 = []string{"before", "one", "three", "two"}, []string{"four"}, 7, 8
 	}
-	require.Equal(t, a, append([]string{}, committed(t, b.Addr(), "a")...))
-	if !commit {
-		o0 = 1
-	} else {
-		require.Equal(t, []string{"four"}, committed(t, b.Addr(), "b"))
-	}
-	require.Equal(t, o0, committedOffset(t, b.Addr(), "g", "a", 0))
-	require.Equal(t, o1, committedOffset(t, b.Addr(), "g", "a", 1))
+	require.Equal(t, inA, committed(t, b.Addr(), "a"))
+	require.Equal(t, inB, committed(t, b.Addr(), "b"))
+	require.Equal(t, offset0, committedOffset(t, b.Addr(), "g", "a", 0))
+	require.Equal(t, offset1, committedOffset(t, b.Addr(), "g", "a", 1))
 
-	p := was
-	p.t, p.seq = t, map[string]map[int32]int32{"b": {0: was.seq["b"][0]}}
+	q := *s.q
+	q.t = t
+	q.connect(b.Addr(), newer)
+	require.Error(t, q.end(true), "a transaction that was lost")
+	require.NoError(t, q.init())
+	q.send("a", 0, "now")
+	require.NoError(t, q.end(true))
+
+	p := *s.p
+	p.t, p.seq = t, map[string]map[int32]int32{"b": {0: s.p.seq["b"][0]}}
 	p.connect(b.Addr(), newer)
 	require.NoError(t, p.end(commit), "the end is asked for again")
 	p.send("b", 0, "more")
 	require.NoError(t, p.end(true))
-	require.Contains(t, committed(t, b.Addr(), "b"), "more")
-	q := newRaw(t, b.Addr(), "other", newer)
-	q.send("a", 0, "now")
-	require.NoError(t, q.end(true))
-	require.Equal(t, len(a)+1, len(committed(t, b.Addr(), "a")))
+	require.Equal(t, append(inB, "more"), committed(t, b.Addr(), "b"))
+	require.Len(t, committed(t, b.Addr(), "a"), len(inA)+1)
 }
 
 func TestTornEndIsFinished(t *testing.T) {
@@ -133,7 +135,7 @@ func TestTornEndIsFinished(t *testing.T) {
 			s := commitUnderway(t, newer, commit)
 			for name, state := range s.states(commit) {
 				t.Run(fmt.Sprintf("newer=%v,commit=%v,%s", newer, commit, name), func(t *testing.T) {
-					requireWhole(t, state.put(t), *s.p, newer, commit)
+					s.requireWhole(t, state.put(t), newer, commit)
 				})
 			}
 		}
@@ -164,7 +166,7 @@ func TestRecoveryMayBeKilled(t *testing.T) {
 			}
 			require.ErrorIs(t, err, errKilled)
 			t.Run(fmt.Sprintf("newer=%v,%d,%s", newer, steps, done[steps-1]), func(t *testing.T) {
-				requireWhole(t, dir, *s.p, newer, true)
+				s.requireWhole(t, dir, newer, true)
 			})
 		}
 	}
