@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strconv"
 	"sync"
 	"time"
 
@@ -46,7 +47,8 @@ type Config struct {
 	// Replication of topics that the engine makes for itself; 0 is the broker's
 	// default.
 	Replication int16
-	// MaxPushQueries bounds the push queries open at a time; 0 is 100.
+	// MaxPushQueries bounds the push queries, and PRINTs, that are open at a time; 0
+	// is what ksql.max.push.queries says, or 100.
 	MaxPushQueries int
 	Schemas        serde.SchemaRegistry // nil without
 	Logger         *slog.Logger
@@ -75,6 +77,7 @@ type Engine struct {
 	done     int64                    // sequence number of the last command
 	advanced chan struct{}            // closed when done moves
 	push     map[string]*Rows
+	printing int // PRINTs that are open
 	closing  bool
 	stop     chan struct{}
 	lost     error
@@ -90,6 +93,9 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
+	}
+	if n, err := strconv.Atoi(cfg.Properties["ksql.max.push.queries"]); err == nil && cfg.MaxPushQueries <= 0 {
+		cfg.MaxPushQueries = n
 	}
 	if cfg.MaxPushQueries <= 0 {
 		cfg.MaxPushQueries = 100

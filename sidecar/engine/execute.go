@@ -11,6 +11,9 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/parser"
 )
 
+// maxStatements bounds the statements of one request, and with them its answer.
+const maxStatements = 1000
+
 // statementTimeout bounds the statements of one request together.
 const statementTimeout = 30 * time.Second
 
@@ -41,6 +44,9 @@ func (e *Engine) Execute(ctx context.Context, r Request) ([]Entity, error) {
 	stmts, err := parser.ParseScript(r.SQL, r.Variables)
 	if err != nil {
 		return nil, syntaxError(err, r.SQL)
+	}
+	if len(stmts) > maxStatements {
+		return nil, BadRequest("The request has %d statements, which are more than the %d that one may have: send them in several requests", len(stmts), maxStatements)
 	}
 	for name := range props {
 		if len(stmts) > 0 && !knownProperty(name) {

@@ -21,6 +21,21 @@ import (
 // PRINT shows the records of a topic without knowing how they were written: the
 // formats that fit all records so far are named, and the first of them is used.
 
+// Open takes one of the places that push queries have, which release gives back.
+func (p *Printing) Open() (release func(), err error) {
+	p.e.mu.Lock()
+	defer p.e.mu.Unlock()
+	if err := p.e.crowded(); err != nil {
+		return nil, err
+	}
+	p.e.printing++
+	return func() {
+		p.e.mu.Lock()
+		defer p.e.mu.Unlock()
+		p.e.printing--
+	}, nil
+}
+
 // Run prints the topic, a line a record, until its LIMIT or until ctx ends.
 // headings are lines that name the formats. idle is called when no record is
 // there at the moment, and, quiet, each second in which none has come.

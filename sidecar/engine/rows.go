@@ -222,14 +222,22 @@ func (e *Engine) opened(r *Rows) error {
 	if e.closing {
 		return newError(50303, "The server is shutting down.")
 	}
-	if len(e.push) >= e.cfg.MaxPushQueries {
-		return newError(CodeTooManyPush, "Maximum number of push queries exceeded")
+	if err := e.crowded(); err != nil {
+		return err
 	}
 	e.push[r.ID] = r
 	r.done = func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		delete(e.push, r.ID)
+	}
+	return nil
+}
+
+// crowded refuses one more open query. e.mu is held.
+func (e *Engine) crowded() error {
+	if n := len(e.push) + e.printing; n >= e.cfg.MaxPushQueries {
+		return newError(CodeTooManyPush, "%d push queries are open, which is as many as there may be (ksql.max.push.queries)", n)
 	}
 	return nil
 }

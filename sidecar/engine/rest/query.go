@@ -16,6 +16,8 @@ type rowWriter struct {
 	media string
 	rows  *engine.Rows
 	buf   []byte
+	// proto writes rows as Protobuf messages, in their form only.
+	proto protoRows
 }
 
 func newRowWriter(w http.ResponseWriter, media string, rows *engine.Rows) *rowWriter {
@@ -32,6 +34,9 @@ func newRowWriter(w http.ResponseWriter, media string, rows *engine.Rows) *rowWr
 
 func (o *rowWriter) header() error {
 	b := o.buf[:0]
+	if o.media == mediaProtobuf {
+		return o.protoHeader()
+	}
 	if o.media == mediaV1 {
 		b = append(b, `[{"header":{"queryId":`...)
 		b = appendString(b, o.rows.ID)
@@ -76,6 +81,8 @@ func (o *rowWriter) write(b []byte) error {
 func (o *rowWriter) row(row []types.Value, tombstone bool) error {
 	b := o.buf[:0]
 	switch o.media {
+	case mediaProtobuf:
+		return o.protoRow(row, tombstone)
 	case mediaV1:
 		b = append(b, ",\n{\"row\":{\"columns\":"...)
 		b = appendRow(b, row, o.rows.Columns)
@@ -100,7 +107,7 @@ func (o *rowWriter) row(row []types.Value, tombstone bool) error {
 // end writes what is behind the last row.
 func (o *rowWriter) end(end engine.End) error {
 	switch o.media {
-	case mediaV1:
+	case mediaV1, mediaProtobuf:
 		switch end {
 		case engine.LimitReached:
 			_ = o.write(append(o.buf[:0], ",\n{\"finalMessage\":\"Limit Reached\"}"...))
@@ -118,7 +125,7 @@ func (o *rowWriter) end(end engine.End) error {
 func (o *rowWriter) failed(err error) error {
 	b := marshal(bodyOf(asEngineError(err)))
 	switch o.media {
-	case mediaV1:
+	case mediaV1, mediaProtobuf:
 		b = append(append([]byte(",\n{\"errorMessage\":"), b...), "}]"...)
 	case mediaJSON:
 		b = append(append([]byte(","), b...), ']')
@@ -130,7 +137,7 @@ func (o *rowWriter) failed(err error) error {
 
 // queryStream is POST /query-stream.
 func (s *Server) queryStream(w http.ResponseWriter, r *http.Request) {
-	media, ok := negotiate(r, mediaDelimited, mediaJSON, mediaV1)
+	media, ok := negotiate(r, mediaDelimited, mediaJSON, mediaV1, mediaProtobuf)
 	if !ok {
 		w.WriteHeader(http.StatusNotAcceptable)
 		return
@@ -162,7 +169,7 @@ func (s *Server) queryStream(w http.ResponseWriter, r *http.Request) {
 
 // oldQuery is POST /query.
 func (s *Server) oldQuery(w http.ResponseWriter, r *http.Request) {
-	media, ok := negotiate(r, mediaDelimited, mediaV1, mediaJSON)
+	media, ok := negotiate(r, mediaDelimited, mediaV1, mediaJSON, mediaProtobuf)
 	if !ok {
 		w.WriteHeader(http.StatusNotAcceptable)
 		return
@@ -216,6 +223,7 @@ func (s *Server) rows(w http.ResponseWriter, media string, rows *engine.Rows) {
 	w.Header().Set("Content-Type", media)
 	out := newRowWriter(w, media, rows)
 	if err := out.header(); err != nil {
+		s.fail(w, engine.BadRequest("%v", err), mediaJSON)
 		return
 	}
 	sent := 0
@@ -245,6 +253,12 @@ func (s *Server) rows(w http.ResponseWriter, media string, rows *engine.Rows) {
 
 // print sends the records of PRINT.
 func (s *Server) print(w http.ResponseWriter, r *http.Request, p *engine.Printing, media string, headings bool) {
+	release, err := p.Open()
+	if err != nil {
+		s.fail(w, err, media)
+		return
+	}
+	defer release()
 	contentType(w, media)
 	rc := http.NewResponseController(w)
 	out := bufio.NewWriter(w)
@@ -257,7 +271,7 @@ func (s *Server) print(w http.ResponseWriter, r *http.Request, p *engine.Printin
 	if err := rc.Flush(); err != nil {
 		return
 	}
-	err := p.Run(r.Context(), headings, func(line string) error {
+	err = p.Run(r.Context(), headings, func(line string) error {
 		_, err := out.WriteString(line + "\n")
 		return err
 	}, func(quiet bool) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -36,6 +37,7 @@ const (
 	mediaV1        = "application/vnd.ksql.v1+json"
 	mediaJSON      = "application/json"
 	mediaDelimited = "application/vnd.ksqlapi.delimited.v1"
+	mediaProtobuf  = "application/vnd.ksql.v1+protobuf"
 )
 
 // maxBody bounds a request that is held in memory whole.
@@ -140,9 +142,33 @@ func negotiate(r *http.Request, offers ...string) (string, bool) {
 	return "", false
 }
 
+// bodyTime is how long a client may take to send a request that is read whole.
+const bodyTime = 30 * time.Second
+
+// timedBody is a request's body under a deadline, which ends with the body: answers
+// may take as long as they want.
+type timedBody struct {
+	io.ReadCloser
+	rc *http.ResponseController
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		_ = b.rc.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
 // ServeHTTP serves one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
+	if r.Method == http.MethodPost && r.URL.Path != "/inserts-stream" {
+		rc := http.NewResponseController(w)
+		if rc.SetReadDeadline(began.Add(bodyTime)) == nil {
+			r.Body = &timedBody{r.Body, rc}
+		}
+	}
 	defer func() {
 		s.stats.request(r.URL.Path, time.Since(began))
 		if p := recover(); p != nil {

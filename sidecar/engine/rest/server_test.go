@@ -3,6 +3,7 @@ package rest_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sidestream/sidestream/sidecar/client"
 )
@@ -21,10 +23,15 @@ import (
 // served is an engine with a stream, its server and a client of it.
 func served(t *testing.T) (*server, *client.Client, *kgo.Client) {
 	t.Helper()
+	return servedWith(t, setting{})
+}
+
+func servedWith(t *testing.T, set setting) (*server, *client.Client, *kgo.Client) {
+	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DefaultNumPartitions(1), kfake.BrokerConfigs(map[string]string{"default.replication.factor": "1"}))
 	require.NoError(t, err)
 	t.Cleanup(cluster.Close)
-	s := newServer(t, cluster.ListenAddrs(), "", setting{})
+	s := newServer(t, cluster.ListenAddrs(), "", set)
 	t.Cleanup(func() { s.stop() })
 	c, err := client.New(s.url)
 	require.NoError(t, err)
@@ -142,4 +149,83 @@ func TestLimits(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(b), `sidestream_push_queries_open 0`)
 	require.Contains(t, string(b), `sidestream_request_seconds_count{path="ksql"}`)
+}
+
+// TestTooMuchSQL: many statements, deep ones, and many open queries are refused with
+// what to do about it; the server goes on.
+func TestTooMuchSQL(t *testing.T) {
+	s, c, _ := servedWith(t, setting{properties: map[string]string{"ksql.max.push.queries": "2"}})
+	_, err := c.Exec(t.Context(), strings.Repeat("SHOW STREAMS;", 1001))
+	require.ErrorContains(t, err, "The request has 1001 statements, which are more than the 1000 that one may have")
+	_, err = c.Exec(t.Context(), "CREATE STREAM deep AS SELECT "+strings.Repeat("(", 1_000_000)+"n"+strings.Repeat(")", 1_000_000)+" AS n FROM s;")
+	require.Equal(t, client.CodeBadStatement, client.Code(err))
+
+	var open []*client.Rows
+	for range 2 {
+		rows, err := c.Push(t.Context(), client.Query{SQL: "SELECT * FROM s EMIT CHANGES;"})
+		require.NoError(t, err)
+		open = append(open, rows)
+	}
+	_, err = c.Push(t.Context(), client.Query{SQL: "SELECT * FROM s EMIT CHANGES;"})
+	require.ErrorContains(t, err, "2 push queries are open")
+	require.Equal(t, 40003, client.Code(err))
+	for _, path := range []string{"/query-stream", "/query"} {
+		resp := s.post(t, t.Context(), path, `{"ksql":"PRINT s;","sql":"PRINT s;"}`)
+		require.Equal(t, http.StatusBadRequest, resp.StatusCode)
+	}
+	require.NoError(t, open[0].Close())
+	require.Eventually(t, func() bool { return s.engine.OpenQueries() == 1 }, 5*time.Second, 5*time.Millisecond)
+	resp := s.post(t, t.Context(), "/query", `{"ksql":"PRINT s;"}`)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	line, err := bufio.NewReader(resp.Body).ReadString('\n') // nothing comes, and that is said
+	require.NoError(t, err)
+	require.Equal(t, "\n", line)
+}
+
+// TestOneConnection: HTTP/2 in clear text carries many requests at once, while a
+// query is open on the same connection.
+func TestOneConnection(t *testing.T) {
+	s, _, producer := served(t)
+	c, err := client.New(s.url, client.WithHTTP2())
+	require.NoError(t, err)
+	defer c.Close()
+	push, err := c.Push(t.Context(), client.Query{SQL: "SELECT id FROM s EMIT CHANGES;", Properties: map[string]any{"auto.offset.reset": "earliest"}})
+	require.NoError(t, err)
+	defer push.Close()
+	require.NoError(t, producer.ProduceSync(t.Context(), &kgo.Record{Key: []byte("a"), Value: []byte(`{"n":1}`)}).FirstErr())
+	var group errgroup.Group
+	for range 20 {
+		group.Go(func() error {
+			res, err := c.Pull(t.Context(), "SELECT * FROM s;")
+			if err == nil && len(res.Rows) != 1 {
+				return fmt.Errorf("%d rows", len(res.Rows))
+			}
+			return err
+		})
+	}
+	require.NoError(t, group.Wait())
+	row, err := push.Next()
+	require.NoError(t, err)
+	require.Equal(t, []any{"a"}, row.Values)
+}
+
+// TestBadRowsAmongGood: what comes with a bad row is written but for the row, and
+// the answer is what is wrong with it, in the place of the acknowledgements.
+func TestBadRowsAmongGood(t *testing.T) {
+	s, c, _ := served(t)
+	h2 := &http.Transport{Protocols: new(http.Protocols)}
+	h2.Protocols.SetUnencryptedHTTP2(true)
+	defer h2.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/inserts-stream",
+		strings.NewReader(`{"target":"s"}`+"\n"+`{"ID":"a","N":1}`+"\n"+`{"ID":"b","N":"x"}`+"\n"+`{"ID":"c","N":3}`+"\n"))
+	require.NoError(t, err)
+	resp, err := h2.RoundTrip(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"@type":"InsertError","status":"error","seq":1,"message":"Can't coerce a field of type class java.lang.String into type INTEGER","error_code":40000}`, string(b))
+	res, err := c.Pull(t.Context(), "SELECT id FROM s;")
+	require.NoError(t, err)
+	require.Len(t, res.Rows, 2)
 }

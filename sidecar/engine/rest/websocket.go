@@ -43,6 +43,11 @@ func (s *Server) websocketQuery(w http.ResponseWriter, r *http.Request) {
 		finish(websocket.StatusUnsupportedData, message)
 		return
 	case printing != nil:
+		var release func()
+		if release, err = printing.Open(); err != nil {
+			break
+		}
+		defer release()
 		err = printing.Run(ctx, false, func(line string) error {
 			return c.Write(ctx, websocket.MessageText, marshal(line))
 		}, func(bool) error { return nil })
