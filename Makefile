@@ -37,6 +37,20 @@ test: build ## every test that needs nothing but this machine
 golden: ## replay what was recorded from a real ksqlDB (GOLDEN=b02 for one scenario)
 	$(GO) test -count=1 -timeout 10m -run TestGolden -v ./sidecar/engine/rest
 
+CASES ?= ../shared/cases/cases-dev.jsonl.gz
+
+.PHONY: bin/conformance
+bin/conformance:
+	@$(GO) build -o bin/ ./sidecar/engine/enginetest/conformance
+
+.PHONY: conformance
+conformance: bin/conformance ## ksqlDB's query cases (CASES=file, ONLY=pattern, OUT=report.json, UPDATE=1)
+	@bin/conformance -cases '$(CASES)' $(if $(ONLY),-only '$(ONLY)') $(if $(OUT),-out '$(OUT)') $(if $(UPDATE),-update) $(if $(CHECK),-check '$(CHECK)')
+
+.PHONY: compatibility
+compatibility: bin/conformance ## COMPATIBILITY.md, from a run of the query cases
+	@bin/conformance -cases '$(CASES)' -compatibility COMPATIBILITY.md
+
 .PHONY: test-kafka
 test-kafka: build ## the flow's tests on Apache Kafka (needs Java 17 and Maven)
 	scripts/kafka-up

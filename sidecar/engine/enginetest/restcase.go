@@ -146,6 +146,14 @@ func (r *restRun) run(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, q := range queries {
+		if len(r.responses) == 0 || r.responses[0]["queryProto"] == nil {
+			break
+		}
+		if err := r.proto(ctx, q); err != nil {
+			return err
+		}
+	}
 	if e := r.c.ExpectedError; e != nil {
 		return fmt.Errorf("expected the error %q with status %d, got none", e.Message, e.Status)
 	}

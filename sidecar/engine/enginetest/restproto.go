@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"sort"
 	"strings"
 
 	"github.com/bufbuild/protocompile"
@@ -105,7 +106,7 @@ func (r *restRun) protoRows(field string, want []item, schema string, message pr
 		}
 		at := -1
 		for i, g := range rows {
-			if proto.Equal(m, g) {
+			if proto.Equal(sortEntries(m), sortEntries(g)) {
 				at = i
 			}
 		}
@@ -119,6 +120,28 @@ func (r *restRun) protoRows(field string, want []item, schema string, message pr
 		r.found.text(field+".row", fmt.Sprintf("%d rows", n), "also "+prototext.Format(m))
 	}
 	return nil
+}
+
+// sortEntries puts the entries of maps, whose order means nothing, in order.
+func sortEntries(m proto.Message) proto.Message {
+	m.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if !f.IsList() || f.Message() == nil || !strings.HasSuffix(string(f.Message().Name()), "Entry") {
+			return true
+		}
+		list := v.List()
+		entries := make([]protoreflect.Value, list.Len())
+		for i := range entries {
+			entries[i] = list.Get(i)
+		}
+		sort.SliceStable(entries, func(i, j int) bool {
+			return prototext.Format(entries[i].Message().Interface()) < prototext.Format(entries[j].Message().Interface())
+		})
+		for i := range entries {
+			list.Set(i, entries[i])
+		}
+		return true
+	})
+	return m
 }
 
 // firstMessage is the first message type of a schema.

@@ -53,7 +53,7 @@ func (r *restRun) query(ctx context.Context, sql string) (done bool, err error) 
 			return false, err
 		}
 		if len(r.found) == before {
-			break
+			return false, nil
 		}
 		if time.Now().After(deadline) {
 			return false, nil
@@ -61,10 +61,6 @@ func (r *restRun) query(ctx context.Context, sql string) (done bool, err error) 
 		r.found = r.found[:before]
 		time.Sleep(5 * time.Millisecond)
 	}
-	if len(r.responses) > 0 && r.responses[0]["queryProto"] != nil {
-		return false, r.proto(ctx, sql)
-	}
-	return false, nil
 }
 
 func (r *restRun) body(sql string) map[string]any {

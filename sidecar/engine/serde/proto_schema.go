@@ -101,9 +101,11 @@ func (b *protoBuilder) message(name string, fields []types.Field, indent string)
 		if t.Kind == types.Array || t.Kind == types.Map {
 			b.fail("the PROTOBUF format can't hold an ARRAY or a MAP directly inside another, column: %s: put a STRUCT between them", schema.Quote(f.Name))
 		}
-		text, options := b.typ(t, single, inner, &nested)
+		var text, options string
 		if f.Type.Kind == types.Map {
-			text = "map<string, " + text + ">"
+			label, text = "repeated ", b.entry(t, inner, &nested)
+		} else {
+			text, options = b.typ(t, single, inner, &nested)
 		}
 		if single && b.null == nullOptional {
 			label = "optional "
@@ -114,6 +116,20 @@ func (b *protoBuilder) message(name string, fields []types.Field, indent string)
 		body.WriteString("\n" + nested.String())
 	}
 	return fmt.Sprintf("%smessage %s {\n%s%s}\n", indent, name, body.String(), indent)
+}
+
+// entry is the message of a MAP's entries, which ksqlDB declares itself; on the
+// wire it is the same as a map.
+func (b *protoBuilder) entry(t types.Type, indent string, nested *strings.Builder) (name string) {
+	name = b.nextName() + "Entry"
+	var within strings.Builder
+	text, options := b.typ(t, false, indent+"  ", &within)
+	fmt.Fprintf(nested, "%[1]smessage %[2]s {\n%[1]s  string key = 1;\n%[1]s  %[3]s value = 2%[4]s;\n", indent, name, text, options)
+	if within.Len() > 0 {
+		nested.WriteString("\n" + within.String())
+	}
+	nested.WriteString(indent + "}\n")
+	return name
 }
 
 // typ is what a type is called, and the options of its field. Messages that it
