@@ -31,6 +31,7 @@ administrators, who alone need no rule under --acls:
 	}
 	f := cmd.Flags()
 	listen := f.String("listen", "127.0.0.1:9092", "host:port to listen on, and that clients are told")
+	advertise := f.String("advertise", "", "host:port that clients are told instead, when a name leads here")
 	dir := f.String("data-dir", ".sidestream/broker", "where the data is kept")
 	partitions := f.Int("partitions", broker.DefaultPartitions, "partitions of a topic that is made without a number")
 	clean := f.Duration("clean-every", 5*time.Minute, "how often compaction and retention run")
@@ -62,7 +63,7 @@ administrators, who alone need no rule under --acls:
 			}
 		}
 		b, err := broker.Open(cmd.Context(), broker.Config{
-			Dir: *dir, Addr: *listen, Partitions: *partitions, Clean: *clean, SyncWrites: *sync, Security: security, Log: log,
+			Dir: *dir, Addr: *listen, Advertise: *advertise, Partitions: *partitions, Clean: *clean, SyncWrites: *sync, Security: security, Log: log,
 		})
 		if err != nil {
 			return err
