@@ -18,11 +18,8 @@
 {{- end -}}
 
 {{- define "sidestream.tls" -}}
-{{- if kindIs "invalid" .Values.kafka.tls.enabled -}}
-{{- eq .Values.kafka.mode "strimzi" -}}
-{{- else -}}
-{{- .Values.kafka.tls.enabled -}}
-{{- end -}}
+{{- $given := get .Values.kafka.tls "enabled" -}}
+{{- ternary $given (eq .Values.kafka.mode "strimzi") (kindIs "bool" $given) -}}
 {{- end -}}
 
 {{/* The SASL mechanism, or nothing. */}}
@@ -56,7 +53,7 @@ SCRAM-SHA-512
 {{/* The Secret of a principal. Takes root and principal. */}}
 {{- define "sidestream.credentials" -}}
 {{- $sasl := .root.Values.kafka.sasl -}}
-{{- $found := index $sasl.secrets .principal | default $sasl.secret -}}
+{{- $found := get $sasl.secrets .principal | default $sasl.secret -}}
 {{- if and (not $found) (eq .root.Values.kafka.mode "strimzi") .root.Values.kafka.strimzi.users -}}
 {{- $found = .principal -}}
 {{- end -}}

@@ -12,7 +12,7 @@
 {{- define "sidestream.selector" -}}
 app.kubernetes.io/name: sidestream
 app.kubernetes.io/instance: {{ .root.Release.Name }}
-{{- with .name }}
+{{- with get . "name" }}
 app.kubernetes.io/component: {{ . }}
 {{- end }}
 {{- end -}}
@@ -31,13 +31,13 @@ helm.sh/chart: {{ printf "sidestream-%s" .root.Chart.Version | replace "+" "_" }
 {{/* metadata of an object. Takes root, name (the component), as (the object's name), annotations. */}}
 {{- define "sidestream.metadata" -}}
 name: {{ .as }}
-namespace: {{ .namespace | default .root.Release.Namespace }}
+namespace: {{ get . "namespace" | default .root.Release.Namespace }}
 labels:
   {{- include "sidestream.labels" . | nindent 2 }}
-{{- with .labels }}
+{{- with get . "labels" }}
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+{{- with merge (dict) (get . "annotations" | default dict) .root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -45,13 +45,13 @@ annotations:
 
 {{/* An image's reference. Takes root and image. */}}
 {{- define "sidestream.image" -}}
-{{- $registry := .image.registry | default .root.Values.global.imageRegistry -}}
+{{- $registry := get .image "registry" | default .root.Values.global.imageRegistry -}}
 {{- $name := .image.repository -}}
 {{- with $registry }}{{ $name = printf "%s/%s" . $name }}{{ end -}}
-{{- if .image.digest -}}
+{{- if get .image "digest" -}}
 {{- printf "%s@%s" $name .image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $name (.image.tag | default .root.Chart.AppVersion | toString) -}}
+{{- printf "%s:%s" $name (get .image "tag" | default .root.Chart.AppVersion | toString) -}}
 {{- end -}}
 {{- end -}}
 

@@ -189,12 +189,12 @@ spec:
 {{- $p := $svc.program -}}
 - name: program
   image: {{ include "sidestream.image" (dict "root" $root "image" $p.image) }}
-  imagePullPolicy: {{ $p.image.pullPolicy | default $root.Values.image.pullPolicy }}
-  {{- with $p.command }}
+  imagePullPolicy: {{ get $p.image "pullPolicy" | default $root.Values.image.pullPolicy }}
+  {{- with get $p "command" }}
   command:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with $p.args }}
+  {{- with get $p "args" }}
   args:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -380,7 +380,7 @@ spec:
 {{- define "sidestream.sqlChecksum" -}}
 {{- $other := dict -}}
 {{- with .svc.sql.existingConfigMap -}}
-{{- $other = (lookup "v1" "ConfigMap" $.root.Release.Namespace .).data | default dict -}}
+{{- $other = get (lookup "v1" "ConfigMap" $.root.Release.Namespace .) "data" | default dict -}}
 {{- end -}}
 {{- dict "files" .svc.files "variables" .svc.variables "other" $other | toJson | sha256sum -}}
 {{- end -}}

@@ -13,11 +13,11 @@ Takes (dict "root" $ "name" "orders").
 {{- if or (hasSuffix "-sql" $name) (has $name (list "kafka" "topics" "test")) -}}
 {{- fail (printf "services.%s: the name is taken: kafka, topics, test and what ends in -sql are the chart's own." $name) -}}
 {{- end -}}
-{{- $v := mustMergeOverwrite (deepCopy $root.Values.serviceDefaults) (index $root.Values.services $name | default dict | deepCopy) -}}
+{{- $v := mustMergeOverwrite (deepCopy $root.Values.serviceDefaults) (get $root.Values.services $name | default dict | deepCopy) -}}
 {{- $_ := set $v "name" $name -}}
 {{- $_ := set $v "fullname" (include "sidestream.fullname" .) -}}
 {{- $_ := set $v "engine" (include "sidestream.engine" $root) -}}
-{{- $_ := set $v "hasProgram" (not (empty $v.program.image)) -}}
+{{- $_ := set $v "hasProgram" (not (empty (get $v.program "image"))) -}}
 
 {{- /* SQL: the folder of ksql/, with files of values in it; or a ConfigMap. */ -}}
 {{- $files := dict -}}
@@ -39,7 +39,7 @@ Takes (dict "root" $ "name" "orders").
 {{- $_ := set $v "files" $files -}}
 {{- $_ := set $v "hasSQL" (or (not (empty $files)) (not (empty $v.sql.existingConfigMap))) -}}
 {{- $variables := dict -}}
-{{- range $key, $value := merge (dict) $v.sql.variables (index ($root.Files.Get "ksql/variables.yaml" | fromYaml) $name | default dict) -}}
+{{- range $key, $value := merge (dict) $v.sql.variables (get ($root.Files.Get "ksql/variables.yaml" | fromYaml) $name | default dict) -}}
 {{- $_ := set $variables $key (include "sidestream.text" $value) -}}
 {{- end -}}
 {{- $_ := set $v "variables" $variables -}}
@@ -47,8 +47,9 @@ Takes (dict "root" $ "name" "orders").
 {{- fail (printf "services.%s has neither a program nor SQL. Give program.image, or SQL in ksql/%s, sql.files or sql.existingConfigMap." $name $name) -}}
 {{- end -}}
 
-{{- $manifest := index (($root.Files.Get "services.yaml" | fromYaml).services | default dict) $name | default dict -}}
-{{- if kindIs "invalid" $v.sql.views }}{{ $_ := set $v "views" ($manifest.views | default list) }}{{ else }}{{ $_ := set $v "views" $v.sql.views }}{{ end -}}
+{{- $manifest := get (get ($root.Files.Get "services.yaml" | fromYaml) "services" | default dict) $name | default dict -}}
+{{- $views := get $v.sql "views" -}}
+{{- $_ := set $v "views" (ternary $views (get $manifest "views" | default list) (kindIs "slice" $views)) -}}
 
 {{- $principals := list -}}
 {{- if $v.hasProgram }}{{ $principals = append $principals $name }}{{ end -}}
@@ -56,7 +57,8 @@ Takes (dict "root" $ "name" "orders").
 {{- $_ := set $v "principals" $principals -}}
 
 {{- $one := and $v.hasSQL (eq $v.engine "embedded") -}}
-{{- if kindIs "invalid" $v.replicas -}}
+{{- /* Helm 4 drops defaults that are null, Helm 3 keeps them. */ -}}
+{{- if not (regexMatch "^(int|float)" (kindOf (get $v "replicas"))) -}}
 {{- $_ := set $v "replicas" (ternary 1 2 (or $one (eq $root.Values.kafka.mode "evaluation"))) -}}
 {{- end -}}
 {{- if and $one (gt (int $v.replicas) 1) -}}
@@ -66,6 +68,13 @@ Takes (dict "root" $ "name" "orders").
 {{- fail (printf "services.%s.autoscaling is on, but sidecar.engine is \"embedded\", which runs one replica. Switch it off, or set sidecar.engine to ksqldb." $name) -}}
 {{- end -}}
 {{- toJson $v -}}
+{{- end -}}
+
+{{/* Not empty when the service is there and on. Takes root and given (its values). */}}
+{{- define "sidestream.on" -}}
+{{- if kindIs "map" .given -}}
+{{- if ternary (get .given "enabled") .root.Values.serviceDefaults.enabled (hasKey .given "enabled") }}on{{ end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "sidestream.engine" -}}

@@ -1,0 +1,1 @@
+CREATE STREAM orders_by_product AS SELECT * FROM orders PARTITION BY product EMIT CHANGES;
