@@ -56,7 +56,7 @@ type avroColumn struct {
 type avroFunc func(r *avroReader) (types.Value, error)
 
 func (d *avroRows) Decode(data []byte, dst []types.Value) (bool, error) {
-	d.in = avroReader{data: data}
+	d.in = avroReader{data: data, stack: d.in.stack[:0]}
 	if d.bare != nil {
 		v, err := d.bare(&d.in)
 		if err != nil {
@@ -104,10 +104,12 @@ func compileAvro(s avro.Schema, cols []schema.Column, o Options, bare bool) (Dec
 		f := r.Fields()[i]
 		col := avroColumn{to: -1}
 		if at >= 0 {
-			// A column that isn't asked for is read too: it may spoil the record.
+			// A column that isn't asked for is read too, if its values may spoil the record.
 			col.read = c.reader(f.Type(), cols[at].Type, "->"+f.Name())
 			if o.used(at) {
 				col.to = at
+			} else if alwaysFits(f.Type(), cols[at].Type) {
+				col.read = c.skipper(f.Type())
 			}
 		} else {
 			col.read = c.skipper(f.Type())
@@ -303,6 +305,25 @@ func (c *avroCompiler) record(s *avro.RecordSchema, t types.Type, path string) a
 	}
 }
 
+// alwaysFits tells whether every value that a schema allows can be a t. It says no
+// where it isn't sure.
+func alwaysFits(s avro.Schema, t types.Type) bool {
+	s = resolved(s)
+	logical, _, scale := logicalType(s)
+	switch s := s.(type) {
+	case *avro.UnionSchema:
+		return len(unionBranches(s)) == 1 && alwaysFits(unionBranches(s)[0], t)
+	case *avro.ArraySchema:
+		_, _, pairs := entryFields(resolved(s.Items()))
+		return t.Kind == types.Array && !pairs && alwaysFits(s.Items(), *t.Elem)
+	case *avro.MapSchema:
+		return t.Kind == types.Map && t.Key.Kind == types.String && alwaysFits(s.Values(), *t.Elem)
+	case *avro.RecordSchema, *avro.EnumSchema, *avro.NullSchema:
+		return false
+	}
+	return t.Kind != types.Decimal && readScalar(s, logical, scale, t) != nil
+}
+
 func readScalar(s avro.Schema, logical string, scale int, t types.Type) avroFunc {
 	switch s.Type() {
 	case avro.Boolean:
@@ -438,23 +459,26 @@ func (c *avroCompiler) entry(key, value avro.Schema, t types.Type, path string) 
 // readList reads an array, or a map when asMap.
 func readList(read item, asMap bool) avroFunc {
 	return func(r *avroReader) (types.Value, error) {
-		items, entries := []types.Value{}, []types.Entry{}
-		err := r.blocks(func() error {
+		base := len(r.stack)
+		err := r.blocks(func(r *avroReader) error {
 			k, v, err := read(r)
-			if err != nil {
-				return err
-			}
 			if asMap {
-				entries = append(entries, types.Entry{Key: k, Value: v})
-			} else {
-				items = append(items, v)
+				r.stack = append(r.stack, k)
 			}
-			return nil
+			r.stack = append(r.stack, v)
+			return err
 		})
-		if asMap {
-			return types.NewMap(entries), err
+		got := r.stack[base:]
+		r.stack = r.stack[:base]
+		if err != nil {
+			return types.Value{}, err
 		}
-		return types.NewArray(items), err
+		if asMap {
+			return types.NewMap(distinct(got)), nil
+		}
+		items := make([]types.Value, len(got))
+		copy(items, got)
+		return types.NewArray(items), nil
 	}
 }
 
@@ -538,6 +562,6 @@ func (c *avroCompiler) makeSkipper(s avro.Schema) avroFunc {
 
 func skipBlocks(skip avroFunc) avroFunc {
 	return func(r *avroReader) (types.Value, error) {
-		return types.Value{}, r.blocks(func() error { _, err := skip(r); return err })
+		return types.Value{}, r.blocks(func(r *avroReader) error { _, err := skip(r); return err })
 	}
 }

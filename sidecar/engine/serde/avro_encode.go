@@ -21,10 +21,14 @@ type avroEncoder struct {
 	bare  bool
 	text  string // the schema made from the columns
 	write avroWriter
+	rows  avroRowWriter // where the schema is a record: no STRUCT is made of the row
 }
 
-// avroWriter appends a value.
-type avroWriter func(dst []byte, v types.Value) ([]byte, error)
+// avroWriter appends a value, avroRowWriter a record's fields.
+type (
+	avroWriter    func(dst []byte, v types.Value) ([]byte, error)
+	avroRowWriter func(dst []byte, row []types.Value) ([]byte, error)
+)
 
 func newAvroEncoder(f plan.Format, cols []schema.Column, o Options) (Encoder, error) {
 	if o.Registry == nil {
@@ -55,6 +59,10 @@ func (e *avroEncoder) compile(text string, refs map[string]string) error {
 			t.Fields = append(t.Fields, types.Field{Name: c.Name, Type: c.Type})
 		}
 	}
+	if r, ok := resolved(s).(*avro.RecordSchema); ok && !e.bare {
+		e.rows, err = compileAvroRowWriter(r, t, "")
+		return err
+	}
 	e.write, err = compileAvroWriter(s, t, "")
 	return err
 }
@@ -67,13 +75,13 @@ func (e *avroEncoder) Encode(dst []byte, row []types.Value) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var v types.Value
-	if e.bare {
-		v = row[0]
-	} else {
-		v = types.NewStruct(row)
+	switch dst = appendHeader(dst, id); {
+	case e.bare:
+		return e.write(dst, row[0])
+	case e.rows != nil:
+		return e.rows(dst, row)
 	}
-	return e.write(appendHeader(dst, id), v)
+	return e.write(dst, types.NewStruct(row))
 }
 
 // compileAvroWriter makes the function that writes values of t as s.
@@ -85,7 +93,8 @@ func compileAvroWriter(s avro.Schema, t types.Type, path string) (avroWriter, er
 		return avroUnionWriter(s, t, path)
 	case *avro.RecordSchema:
 		if t.Kind == types.Struct {
-			return avroRecordWriter(s, t, path)
+			rows, err := compileAvroRowWriter(s, t, path)
+			return required(path, s, func(dst []byte, v types.Value) ([]byte, error) { return rows(dst, v.Items()) }), err
 		}
 	case *avro.EnumSchema:
 		if t.Kind == types.String {
@@ -183,11 +192,14 @@ func avroScalarWriter(s avro.Schema, logical string, scale int, t types.Type, pa
 		}
 		if t.Kind == types.Decimal && logical == "decimal" {
 			return func(dst []byte, v types.Value) ([]byte, error) {
-				d, err := types.Fit(v, types.TDecimal(math.MaxInt16, scale))
-				if err != nil {
-					return nil, fmt.Errorf("%s: %w", path, err)
+				if _, has, small := v.SmallDecimal(); !small || has != scale {
+					var err error
+					if v, err = types.Fit(v, types.TDecimal(math.MaxInt16, scale)); err != nil {
+						return nil, fmt.Errorf("%s: %w", path, err)
+					}
 				}
-				b := unscaledBytes(d)
+				var buf [8]byte
+				b := unscaledBytes(buf[:0], v)
 				for size > len(b) {
 					b = append([]byte{byte(int8(b[0]) >> 7)}, b...)
 				}
@@ -210,11 +222,10 @@ func appendAvroBytes(dst, b []byte, fixed int, path string) ([]byte, error) {
 }
 
 // unscaledBytes are the digits of a DECIMAL as a big-endian two's complement
-// number, as short as can be.
-func unscaledBytes(v types.Value) []byte {
+// number, as short as can be. They stand in buf when it has room for 8 bytes.
+func unscaledBytes(buf []byte, v types.Value) []byte {
 	if u, _, ok := v.SmallDecimal(); ok {
-		var b [8]byte
-		binary.BigEndian.PutUint64(b[:], uint64(u))
+		b := binary.BigEndian.AppendUint64(buf, uint64(u))
 		i := 0
 		for i < 7 && (b[i] == 0 && b[i+1] < 0x80 || b[i] == 0xff && b[i+1] >= 0x80) {
 			i++
@@ -341,9 +352,9 @@ func avroBranchWriter(s *avro.UnionSchema, t types.Type, null int64, path string
 	}, nil
 }
 
-// avroRecordWriter writes the fields that the schema wants, in its order. One
+// compileAvroRowWriter makes the function that writes the fields that the schema wants, in its order. One
 // that t hasn't, or that is NULL where it may not be, takes the schema's default.
-func avroRecordWriter(s *avro.RecordSchema, t types.Type, path string) (avroWriter, error) {
+func compileAvroRowWriter(s *avro.RecordSchema, t types.Type, path string) (avroRowWriter, error) {
 	type step struct {
 		from     int // -1: not in t
 		write    avroWriter
@@ -377,8 +388,7 @@ func avroRecordWriter(s *avro.RecordSchema, t types.Type, path string) (avroWrit
 		}
 		steps[i] = st
 	}
-	return required(path, s, func(dst []byte, v types.Value) ([]byte, error) {
-		row := v.Items()
+	return func(dst []byte, row []types.Value) ([]byte, error) {
 		var err error
 		for _, st := range steps {
 			x := types.Value{}
@@ -394,7 +404,7 @@ func avroRecordWriter(s *avro.RecordSchema, t types.Type, path string) (avroWrit
 			}
 		}
 		return dst, nil
-	}), nil
+	}, nil
 }
 
 func isNullable(s avro.Schema) bool { return avroNull(s) != nil }

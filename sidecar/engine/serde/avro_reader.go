@@ -4,12 +4,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+
+	"github.com/sidestream/sidestream/sidecar/engine/types"
 )
 
 // avroReader takes values off the front of a record.
 type avroReader struct {
 	data  []byte
 	depth int
+	// stack holds the items of the lists being read.
+	stack []types.Value
 	// free counts list items that took no bytes, which could go on forever.
 	free int
 }
@@ -70,7 +74,7 @@ func (r *avroReader) float(double bool) (float64, error) {
 }
 
 // blocks calls read for each item of a list or map.
-func (r *avroReader) blocks(read func() error) error {
+func (r *avroReader) blocks(read func(*avroReader) error) error {
 	if err := r.enter(); err != nil {
 		return err
 	}
@@ -90,7 +94,7 @@ func (r *avroReader) blocks(read func() error) error {
 		}
 		for range n {
 			before := len(r.data)
-			if err := read(); err != nil {
+			if err := read(r); err != nil {
 				return err
 			}
 			if len(r.data) == before {

@@ -43,6 +43,9 @@ type protoByMessage struct {
 	cols   []schema.Column
 	o      Options
 	opened map[string]opened // by the bytes of the way to the message
+	// last is the message of the last record: a way is never the start of another.
+	last     Decoder
+	lastPath string
 }
 
 func newProtoDecoder(f plan.Format, cols []schema.Column, o Options) (Decoder, error) {
@@ -62,6 +65,9 @@ func (d protoSRDecoder) Decode(data []byte, dst []types.Value) (bool, error) {
 }
 
 func (d *protoByMessage) Decode(data []byte, dst []types.Value) (bool, error) {
+	if n := len(d.lastPath); d.last != nil && len(data) >= n && string(data[:n]) == d.lastPath {
+		return d.last.Decode(data[n:], dst)
+	}
 	path, size, err := splitProtoPath(data)
 	if err != nil {
 		return false, err
@@ -75,6 +81,7 @@ func (d *protoByMessage) Decode(data []byte, dst []types.Value) (bool, error) {
 		dec.Decoder = &protoRows{compileProto(m, columnFields(d.cols), d.o.used)}
 		d.opened[string(data[:size])] = dec
 	}
+	d.last, d.lastPath = dec.Decoder, string(data[:size])
 	return dec.Decode(data[size:], dst)
 }
 
@@ -146,13 +153,6 @@ func columnFields(cols []schema.Column) []types.Field {
 	return fields
 }
 
-// protoRaw is a value on the wire: a number, or bytes.
-type protoRaw struct {
-	typ    protowire.Type
-	number uint64
-	bytes  []byte
-}
-
 // protoRead turns a value on the wire into one of SQL.
 type protoRead func(r protoRaw, depth int) (types.Value, error)
 
@@ -160,6 +160,16 @@ type protoRead func(r protoRaw, depth int) (types.Value, error)
 type protoFields struct {
 	byNumber map[protowire.Number]*protoField
 	wanted   []*protoField
+	lists    int // how many are lists or maps
+}
+
+func (p *protoFields) add(n protowire.Number, f *protoField) {
+	if f.list || f.isMap {
+		f.place = p.lists
+		p.lists++
+	}
+	p.byNumber[n] = f
+	p.wanted = append(p.wanted, f)
 }
 
 // protoField reads one field.
@@ -169,9 +179,10 @@ type protoField struct {
 	zero              types.Value
 	hasZero           bool
 	read              protoRead
-	packed            protowire.Type // what a list's items are on the wire when packed, BytesType when they can't be
+	wire              protowire.Type // of a value; of another type it is passed by, as an unknown field
 	list, isMap, skip bool
-	key, value        *protoField // of a map's entry
+	place             int          // among the lists and maps of the message
+	entry             *protoFields // of a map: its key and its value
 }
 
 // compileProto makes the plan that reads m into fields. used may be nil.
@@ -186,10 +197,6 @@ func compileProto(m protoreflect.MessageDescriptor, fields []types.Field, used f
 	for i := range fields {
 		columns[i] = fields[i].Name
 	}
-	add := func(fd protoreflect.FieldDescriptor, f *protoField) {
-		out.byNumber[fd.Number()] = f
-		out.wanted = append(out.wanted, f)
-	}
 	for i, at := range matchFields(names, columns) {
 		if at < 0 {
 			continue
@@ -198,7 +205,7 @@ func compileProto(m protoreflect.MessageDescriptor, fields []types.Field, used f
 		if fd := members[i].field; fd != nil {
 			f := protoFieldReader(fd, fields[at].Type, "->"+fields[at].Name)
 			f.to, f.within, f.skip = at, -1, skip
-			add(fd, f)
+			out.add(fd.Number(), f)
 			continue
 		}
 		t := fields[at].Type
@@ -214,7 +221,7 @@ func compileProto(m protoreflect.MessageDescriptor, fields []types.Field, used f
 			if place >= 0 {
 				f := protoFieldReader(members[i].oneof[j], t.Fields[place].Type, "->"+fields[at].Name+"->"+targets[place])
 				f.to, f.within, f.width, f.hasZero, f.skip = at, place, len(targets), false, skip
-				add(members[i].oneof[j], f)
+				out.add(members[i].oneof[j].Number(), f)
 			}
 		}
 	}
@@ -223,13 +230,16 @@ func compileProto(m protoreflect.MessageDescriptor, fields []types.Field, used f
 
 // protoFieldReader makes the reader of a field as t.
 func protoFieldReader(fd protoreflect.FieldDescriptor, t types.Type, path string) *protoField {
-	f := &protoField{within: -1, packed: protowire.BytesType}
+	f := &protoField{within: -1, wire: wireType(fd.Kind())}
 	if key, value, ok := protoEntry(fd); ok && t.Kind == types.Map {
 		f.isMap = true
-		f.key, f.value = protoFieldReader(key, *t.Key, path+"[]"), protoFieldReader(value, *t.Elem, path+"[]")
+		k, v := protoFieldReader(key, *t.Key, path+"[]"), protoFieldReader(value, *t.Elem, path+"[]")
 		// Entries leave out what is the type's default.
-		f.key.hasZero, f.key.zero = true, protoZero(key, *t.Key)
-		f.value.hasZero = f.value.hasZero || value.Message() == nil
+		k.hasZero, k.zero = true, protoZero(key, *t.Key)
+		v.hasZero, v.to = v.hasZero || value.Message() == nil, 1
+		f.entry = &protoFields{byNumber: map[protowire.Number]*protoField{}}
+		f.entry.add(1, k)
+		f.entry.add(2, v)
 		f.zero, f.hasZero = types.NewMap([]types.Entry{}), true
 		return f
 	}
@@ -240,15 +250,6 @@ func protoFieldReader(fd protoreflect.FieldDescriptor, t types.Type, path string
 		}
 		f.list, f.zero, f.hasZero = true, types.NewArray([]types.Value{}), true
 		f.read = protoSingle(fd, *t.Elem, path+"[]")
-		switch fd.Kind() {
-		case protoreflect.StringKind, protoreflect.BytesKind, protoreflect.MessageKind, protoreflect.GroupKind:
-		case protoreflect.FloatKind, protoreflect.Fixed32Kind, protoreflect.Sfixed32Kind:
-			f.packed = protowire.Fixed32Type
-		case protoreflect.DoubleKind, protoreflect.Fixed64Kind, protoreflect.Sfixed64Kind:
-			f.packed = protowire.Fixed64Type
-		default:
-			f.packed = protowire.VarintType
-		}
 		return f
 	}
 	f.read = protoSingle(fd, t, path)
@@ -295,7 +296,8 @@ func protoSingle(fd protoreflect.FieldDescriptor, t types.Type, path string) pro
 	}
 	if m := fd.Message(); m != nil { // a wrapper
 		inner := protoFieldReader(m.Fields().Get(0), t, path)
-		fields := &protoFields{byNumber: map[protowire.Number]*protoField{1: inner}, wanted: []*protoField{inner}}
+		fields := &protoFields{byNumber: map[protowire.Number]*protoField{}}
+		fields.add(1, inner)
 		return func(r protoRaw, depth int) (types.Value, error) {
 			var row [1]types.Value
 			err := fields.read(r.bytes, row[:], depth+1)
@@ -329,11 +331,11 @@ func protoStruct(fields *protoFields, width int) protoRead {
 }
 
 func readProtoScalar(fd protoreflect.FieldDescriptor, t types.Type) protoRead {
-	text := t.Kind == types.String
+	asText := t.Kind == types.String
 	switch kind := fd.Kind(); kind {
 	case protoreflect.BoolKind:
 		return func(r protoRaw, _ int) (types.Value, error) {
-			if text {
+			if asText {
 				return types.NewString(strconv.FormatBool(r.number != 0)), nil
 			}
 			return types.NewBool(r.number != 0), nil
@@ -344,7 +346,7 @@ func readProtoScalar(fd protoreflect.FieldDescriptor, t types.Type) protoRead {
 			if kind == protoreflect.FloatKind {
 				f = float64(math.Float32frombits(uint32(r.number)))
 			}
-			if text {
+			if asText {
 				return types.NewString(types.FormatDouble(f)), nil
 			}
 			return types.NewDouble(f), nil
@@ -354,10 +356,10 @@ func readProtoScalar(fd protoreflect.FieldDescriptor, t types.Type) protoRead {
 			if !utf8.Valid(r.bytes) {
 				return types.Value{}, errors.New("invalid PROTOBUF data: a string is not UTF-8")
 			}
-			return types.NewString(string(r.bytes)), nil
+			return types.NewString(text(r.bytes)), nil
 		}
 	case protoreflect.BytesKind:
-		return func(r protoRaw, _ int) (types.Value, error) { return types.NewBytes(append([]byte{}, r.bytes...)), nil }
+		return func(r protoRaw, _ int) (types.Value, error) { return types.NewBytes(r.bytes), nil }
 	case protoreflect.EnumKind:
 		values := fd.Enum().Values()
 		return func(r protoRaw, _ int) (types.Value, error) {
@@ -379,7 +381,7 @@ func readProtoScalar(fd protoreflect.FieldDescriptor, t types.Type) protoRead {
 			case protoreflect.Sint64Kind:
 				n = protowire.DecodeZigZag(r.number)
 			}
-			if text {
+			if asText {
 				return types.NewString(strconv.FormatInt(n, 10)), nil
 			}
 			return newCounted(t.Kind, n), nil
@@ -387,22 +389,13 @@ func readProtoScalar(fd protoreflect.FieldDescriptor, t types.Type) protoRead {
 	}
 }
 
-// protoNumbers reads the numbers of a small message of the well-known types.
-func protoNumbers(data []byte, to ...*int64) error {
-	return walkProto(data, func(n protowire.Number, r protoRaw) error {
-		if int(n) <= len(to) && r.typ == protowire.VarintType {
-			*to[n-1] = int64(r.number)
-		}
-		return nil
-	})
-}
-
 func readProtoTime(kind types.Kind) protoRead {
 	return func(r protoRaw, _ int) (types.Value, error) {
-		var a, b, c, d int64
-		if err := protoNumbers(r.bytes, &a, &b, &c, &d); err != nil {
+		n, err := protoNumbers(r.bytes)
+		if err != nil {
 			return types.Value{}, err
 		}
+		a, b, c, d := n[0], n[1], n[2], n[3]
 		switch kind {
 		case types.Date:
 			year := int(int32(a))
@@ -421,72 +414,25 @@ func readProtoTime(kind types.Kind) protoRead {
 // readProtoDecimal reads unscaled digits with the scale that the record states.
 func readProtoDecimal(own, t types.Type) protoRead {
 	return func(r protoRaw, _ int) (types.Value, error) {
-		digits, scale := []byte{0}, int64(0)
-		err := walkProto(r.bytes, func(n protowire.Number, r protoRaw) error {
+		var digits []byte
+		scale := int32(0)
+		w := protoWalk{data: r.bytes}
+		for w.next() {
 			switch {
-			case n == 1 && r.typ == protowire.BytesType && len(r.bytes) > 0:
-				digits = r.bytes
-			case n == 3 && r.typ == protowire.VarintType:
-				scale = int64(int32(r.number))
+			case w.number == 1 && w.raw.typ == protowire.BytesType:
+				digits = w.raw.bytes
+			case w.number == 3 && w.raw.typ == protowire.VarintType:
+				scale = int32(w.raw.number)
 			}
-			return nil
-		})
-		if err != nil {
-			return types.Value{}, err
+		}
+		if w.err != nil {
+			return types.Value{}, w.err
 		}
 		if scale < 0 || scale > 10000 || len(digits) > 4096 {
 			return types.Value{}, fmt.Errorf("invalid PROTOBUF data: a decimal of scale %d and %d bytes", scale, len(digits))
 		}
 		return types.Fit(decimalOf(digits, int(scale)), t)
 	}
-}
-
-var errProtoShort = errors.New("invalid PROTOBUF data: the record ends too early")
-
-// walkProto calls see for each field of a message; groups are passed by.
-func walkProto(data []byte, see func(protowire.Number, protoRaw) error) error {
-	for len(data) > 0 {
-		number, typ, n := protowire.ConsumeTag(data)
-		if n < 0 {
-			return errProtoShort
-		}
-		data = data[n:]
-		r, n := consumeProto(typ, data)
-		if n == 0 && typ == protowire.StartGroupType {
-			if n = protowire.ConsumeFieldValue(number, typ, data); n < 0 {
-				return errProtoShort
-			}
-			data = data[n:]
-			continue
-		}
-		if n <= 0 {
-			return errProtoShort
-		}
-		data = data[n:]
-		if err := see(number, r); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// consumeProto takes a value off data; n is 0 for a group, negative when it is cut
-// short.
-func consumeProto(typ protowire.Type, data []byte) (r protoRaw, n int) {
-	r.typ = typ
-	switch typ {
-	case protowire.VarintType:
-		r.number, n = protowire.ConsumeVarint(data)
-	case protowire.Fixed32Type:
-		var v uint32
-		v, n = protowire.ConsumeFixed32(data)
-		r.number = uint64(v)
-	case protowire.Fixed64Type:
-		r.number, n = protowire.ConsumeFixed64(data)
-	case protowire.BytesType:
-		r.bytes, n = protowire.ConsumeBytes(data)
-	}
-	return r, n
 }
 
 // read reads a message into row.
@@ -500,77 +446,97 @@ func (p *protoFields) read(data []byte, row []types.Value, depth int) error {
 		}
 	}
 	// Items of lists and entries of maps are gathered, then made values.
-	var items map[*protoField][]types.Value
-	err := walkProto(data, func(number protowire.Number, r protoRaw) error {
-		f := p.byNumber[number]
-		if f == nil {
-			return nil
+	var few [4][]types.Value
+	got := few[:]
+	if p.lists > len(few) {
+		got = make([][]types.Value, p.lists)
+	}
+	w := protoWalk{data: data}
+	for w.next() {
+		f := p.byNumber[w.number]
+		var err error
+		switch {
+		case f == nil:
+		case f.list || f.isMap:
+			got[f.place], err = f.items(got[f.place], w.raw, depth)
+		case w.raw.typ == f.wire:
+			err = f.one(w.raw, row, depth)
 		}
-		if f.list || f.isMap {
-			if items == nil {
-				items = map[*protoField][]types.Value{}
-			}
-			got, err := f.items(items[f], r, depth)
-			items[f] = got
-			return err
-		}
-		v, err := f.read(r, depth)
 		if err != nil {
 			return err
 		}
-		if f.within < 0 {
-			row[f.to] = v
-			return nil
-		}
-		one := make([]types.Value, f.width)
-		one[f.within] = v
-		row[f.to] = types.NewStruct(one)
-		return nil
-	})
-	if err != nil {
-		return err
 	}
-	for f, got := range items {
-		if f.list {
-			row[f.to] = types.NewArray(got)
-			continue
-		}
-		row[f.to] = types.NewMap(distinct(got))
+	if w.err != nil {
+		return w.err
 	}
 	for _, f := range p.wanted {
-		if f.skip {
+		switch {
+		case f.skip:
 			row[f.to] = types.Value{}
+		case f.list && len(got[f.place]) > 0:
+			row[f.to] = types.NewArray(got[f.place])
+		case f.isMap && len(got[f.place]) > 0:
+			row[f.to] = types.NewMap(distinct(got[f.place]))
 		}
 	}
 	return nil
 }
 
+// one reads a single value to its place.
+func (f *protoField) one(r protoRaw, row []types.Value, depth int) error {
+	v, err := f.read(r, depth)
+	if err != nil || f.skip {
+		return err
+	}
+	if f.within < 0 {
+		row[f.to] = v
+		return nil
+	}
+	oneof := make([]types.Value, f.width)
+	oneof[f.within] = v
+	row[f.to] = types.NewStruct(oneof)
+	return nil
+}
+
 // items appends what a list's or a map's field holds, keys before their values.
+// Of a field that isn't asked for nothing is kept.
 func (f *protoField) items(got []types.Value, r protoRaw, depth int) ([]types.Value, error) {
-	if f.isMap {
+	switch {
+	case f.isMap && r.typ == protowire.BytesType:
 		var pair [2]types.Value
-		entry := &protoFields{byNumber: map[protowire.Number]*protoField{1: f.key, 2: f.value}, wanted: []*protoField{f.key, f.value}}
-		f.key.to, f.value.to = 0, 1
-		err := entry.read(r.bytes, pair[:], depth+1)
-		return append(got, pair[0], pair[1]), err
-	}
-	if r.typ != protowire.BytesType || f.packed == protowire.BytesType {
-		v, err := f.read(r, depth)
-		return append(got, v), err
-	}
-	for rest := r.bytes; len(rest) > 0; {
-		one, n := consumeProto(f.packed, rest)
-		if n <= 0 {
-			return got, errProtoShort
-		}
-		rest = rest[n:]
-		v, err := f.read(one, depth)
-		if err != nil {
+		if err := f.entry.read(r.bytes, pair[:], depth+1); err != nil {
 			return got, err
 		}
-		got = append(got, v)
+		return f.keep(f.keep(got, pair[0]), pair[1]), nil
+	case f.isMap:
+	case r.typ == f.wire:
+		v, err := f.read(r, depth)
+		return f.keep(got, v), err
+	case r.typ == protowire.BytesType: // numbers, packed
+		for rest := r.bytes; len(rest) > 0; {
+			one, n := consumeProto(f.wire, rest)
+			if n <= 0 {
+				return got, errProtoShort
+			}
+			rest = rest[n:]
+			v, err := f.read(one, depth)
+			if err != nil {
+				return got, err
+			}
+			got = f.keep(got, v)
+		}
 	}
 	return got, nil
+}
+
+func (f *protoField) keep(got []types.Value, v types.Value) []types.Value {
+	if f.skip {
+		return nil
+	}
+	if got == nil {
+		got = make([]types.Value, 0, 4)
+	}
+	return append(got, v)
 }
 
 // distinct makes entries of keys and values in turn; of equal keys the last counts.

@@ -208,11 +208,13 @@ func protoFieldWriter(fd protoreflect.FieldDescriptor, t types.Type) (protoValue
 			if len(items) == 0 {
 				return dst, nil
 			}
-			var packed []byte
+			dst = protowire.AppendTag(dst, number, protowire.BytesType)
+			start := len(dst)
+			dst = append(dst, 0)
 			for _, x := range items {
-				packed = pack(packed, x)
+				dst = pack(dst, x)
 			}
-			return protowire.AppendBytes(protowire.AppendTag(dst, number, protowire.BytesType), packed), nil
+			return closeMessage(dst, start), nil
 		}
 		var err error
 		for _, x := range items {
@@ -238,14 +240,16 @@ func protoMapWriter(number protowire.Number, key, value protoreflect.FieldDescri
 			if e.Key.IsNull() || e.Value.IsNull() {
 				return nil, fmt.Errorf("a MAP with a NULL in it can't be written as PROTOBUF")
 			}
-			entry, err := k(nil, e.Key)
-			if err != nil {
+			dst = protowire.AppendTag(dst, number, protowire.BytesType)
+			start := len(dst)
+			var err error
+			if dst, err = k(append(dst, 0), e.Key); err != nil {
 				return nil, err
 			}
-			if entry, err = w(entry, e.Value); err != nil {
+			if dst, err = w(dst, e.Value); err != nil {
 				return nil, err
 			}
-			dst = protowire.AppendBytes(protowire.AppendTag(dst, number, protowire.BytesType), entry)
+			dst = closeMessage(dst, start)
 		}
 		return dst, nil
 	}, nil
@@ -260,11 +264,13 @@ func protoSingleWriter(fd protoreflect.FieldDescriptor, t types.Type, present bo
 	number := fd.Number()
 	message := func(content protoValue) protoValue {
 		return func(dst []byte, v types.Value) ([]byte, error) {
-			b, err := content(nil, v)
+			dst = protowire.AppendTag(dst, number, protowire.BytesType)
+			start := len(dst)
+			dst, err := content(append(dst, 0), v)
 			if err != nil {
 				return nil, err
 			}
-			return protowire.AppendBytes(protowire.AppendTag(dst, number, protowire.BytesType), b), nil
+			return closeMessage(dst, start), nil
 		}
 	}
 	switch {
@@ -323,6 +329,18 @@ func protoSingleWriter(fd protoreflect.FieldDescriptor, t types.Type, present bo
 		}
 		return append(protowire.AppendTag(dst, number, typ), v), nil
 	}, nil
+}
+
+// closeMessage writes the length of what stands behind the byte at start, which was
+// left for it.
+func closeMessage(dst []byte, start int) []byte {
+	n := len(dst) - start - 1
+	if n < 0x80 {
+		dst[start] = byte(n)
+		return dst
+	}
+	var length [binary.MaxVarintLen64]byte
+	return slices.Replace(dst, start, start+1, length[:binary.PutUvarint(length[:], uint64(n))]...)
 }
 
 // protoNumber appends a number as the field has it on the wire.
@@ -391,7 +409,8 @@ func protoDecimalWriter(own types.Type) protoValue {
 			}
 			v, scale = fitted, own.Scale
 		}
-		dst = protowire.AppendBytes(protowire.AppendTag(dst, 1, protowire.BytesType), unscaledBytes(v))
+		var buf [8]byte
+		dst = protowire.AppendBytes(protowire.AppendTag(dst, 1, protowire.BytesType), unscaledBytes(buf[:0], v))
 		dst = protowire.AppendVarint(protowire.AppendTag(dst, 2, protowire.VarintType), uint64(own.Precision))
 		if scale != 0 {
 			dst = protowire.AppendVarint(protowire.AppendTag(dst, 3, protowire.VarintType), uint64(scale))
