@@ -51,6 +51,22 @@ conformance: bin/conformance ## ksqlDB's query cases (CASES=file, ONLY=pattern, 
 compatibility: bin/conformance ## COMPATIBILITY.md, from a run of the query cases
 	@bin/conformance -cases '$(CASES)' -compatibility COMPATIBILITY.md
 
+.PHONY: test-chart
+test-chart: ## the chart without a cluster: goldens, types, pod security, access rules
+	cd helm/sidestream/charttest && $(GO) vet ./... && $(GO) test -timeout 10m ./...
+
+.PHONY: test-k8s
+test-k8s: ## the chart on the cluster of kubectl (IN=prefix of commands, LOAD=command that takes an image archive)
+	scripts/test-k8s
+
+.PHONY: test-ksqldb
+test-ksqldb: ## applier, client and query cases on a ksqlDB by URL (KSQLDB_URL=http://…)
+	scripts/test-ksqldb
+
+.PHONY: images
+images: ## an image for each program, into dist/images (BY=docker: with Docker)
+	scripts/images/make $(IMAGES)
+
 .PHONY: test-kafka
 test-kafka: build ## the flow's tests on Apache Kafka (needs Java 17 and Maven)
 	scripts/kafka-up

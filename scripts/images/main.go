@@ -1,5 +1,5 @@
 // Command images makes container images of the programs without Docker: one for
-// each service of services.yaml with a Go program, one for `sidestream`.
+// each service with a program in Go, one for `sidestream`.
 //
 // In: the checkout, Go, a C compiler for the services (their Kafka client is C).
 // Out, in dist/images:
@@ -33,8 +33,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/sidestream/sidestream/sidecar/manifest"
 )
 
 // program is what an image is made of.
@@ -113,19 +111,19 @@ func run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// wanted are the programs of services.yaml, and the command.
+// wanted are the command and the services' programs in Go.
 func wanted(only string) ([]program, error) {
-	m, err := manifest.Load("services/services.yaml")
+	all := []program{{"sidestream", "./sidecar/cmd/sidestream", "Embedded engine and broker, applier and monitor of Sidestream"}}
+	mains, err := filepath.Glob("services/*/main.go")
 	if err != nil {
 		return nil, err
 	}
-	all := []program{{"sidestream", "./sidecar/cmd/sidestream", "Embedded engine and broker, applier and monitor of Sidestream"}}
-	for _, s := range m.Services {
-		if s.Program.Go != "" {
-			all = append(all, program{s.Name, s.Program.Go, "The program of Sidestream's service " + s.Name})
-		} else if s.Program.Exists() {
-			fmt.Printf("%s is no Go program: its Dockerfile makes its image\n", s.Name)
-		}
+	if len(mains) == 0 {
+		return nil, errors.New("no services/*/main.go: run it in the repository's root")
+	}
+	for _, m := range mains {
+		name := filepath.Base(filepath.Dir(m))
+		all = append(all, program{name, "./services/" + name, "The program of Sidestream's service " + name})
 	}
 	if only == "" {
 		return all, nil
