@@ -105,7 +105,7 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 			pause = 100 * time.Millisecond
 		}
 		if fatal(err) {
-			err = fmt.Errorf("%w (does another process run as %q?)", err, r.instance)
+			err = fmt.Errorf("%w (the broker gave a transaction up, or another process runs as %q)", err, r.instance)
 		}
 		r.log.Warn("starting anew from what is committed", "error", err, "after", pause)
 		select {

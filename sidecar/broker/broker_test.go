@@ -154,8 +154,9 @@ func TestRecoveryAfterKill(t *testing.T) {
 	kill(t, cmd)
 
 	// The recovery itself is killed after its first marker.
-	_, said = child(t, dir, addr, "BROKER_TEST_DIE_IN_RECOVERY=1")
+	cmd, said = child(t, dir, addr, "BROKER_TEST_DIE_IN_RECOVERY=1")
 	require.Equal(t, "dying", said)
+	cmd.Wait()
 
 	cmd, said = child(t, dir, addr)
 	require.Equal(t, "ready "+addr, said)
