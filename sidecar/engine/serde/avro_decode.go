@@ -321,7 +321,7 @@ func alwaysFits(s avro.Schema, t types.Type) bool {
 	case *avro.RecordSchema, *avro.EnumSchema, *avro.NullSchema:
 		return false
 	}
-	return t.Kind != types.Decimal && readScalar(s, logical, scale, t) != nil
+	return t.Kind != types.Decimal && t.Kind != types.Time && readScalar(s, logical, scale, t) != nil
 }
 
 func readScalar(s avro.Schema, logical string, scale int, t types.Type) avroFunc {
@@ -348,7 +348,10 @@ func readScalar(s avro.Schema, logical string, scale int, t types.Type) avroFunc
 			micros > 1 && t.Kind == types.Time:
 			return func(r *avroReader) (types.Value, error) {
 				n, err := r.long()
-				return newCounted(t.Kind, n/micros), err
+				if err != nil {
+					return types.Value{}, err
+				}
+				return counted(t.Kind, n/micros)
 			}
 		case t.Kind == types.String:
 			return func(r *avroReader) (types.Value, error) {

@@ -161,7 +161,7 @@ func parseField(s string, t types.Type) (types.Value, error) {
 		}
 		return types.NewInt(int32(i)), nil
 	case types.Double:
-		f, err := types.ParseDouble(s)
+		f, err := parseDouble(s)
 		if err != nil {
 			return types.Value{}, inputError(s)
 		}
@@ -173,7 +173,7 @@ func parseField(s string, t types.Type) (types.Value, error) {
 		}
 		return types.Fit(d, t)
 	case types.Bytes:
-		b, err := base64.StdEncoding.DecodeString(s)
+		b, err := parseBase64(s)
 		if err != nil {
 			return types.Value{}, fmt.Errorf("%q is not base64", s)
 		}
@@ -183,7 +183,7 @@ func parseField(s string, t types.Type) (types.Value, error) {
 		if err != nil {
 			return types.Value{}, inputError(s)
 		}
-		return newCounted(t.Kind, i), nil
+		return counted(t.Kind, i)
 	}
 	return types.NewString(s), nil
 }

@@ -1,7 +1,6 @@
 package serde
 
 import (
-	"encoding/base64"
 	"fmt"
 	"math"
 	"strconv"
@@ -434,7 +433,7 @@ func (d *jsonDecoder) bytesValue(t types.Type) (types.Value, error) {
 	if err != nil {
 		return types.Value{}, err
 	}
-	b, err := base64.StdEncoding.DecodeString(s)
+	b, err := parseJSONBase64(s)
 	if err != nil {
 		return types.Value{}, &coercionError{source: "TextNode", target: t.String(), cause: err}
 	}
@@ -530,7 +529,7 @@ func (d *jsonDecoder) numberInText(t types.Type) (types.Value, error) {
 func numberFromText(s string, t types.Type) (types.Value, error) {
 	switch t.Kind {
 	case types.Double:
-		f, err := types.ParseDouble(s)
+		f, err := parseDouble(s)
 		return types.NewDouble(f), err
 	case types.Decimal:
 		v, err := types.ParseDecimal(s)
@@ -547,7 +546,7 @@ func numberFromText(s string, t types.Type) (types.Value, error) {
 	if err != nil {
 		return types.Value{}, inputError(s)
 	}
-	return newCounted(t.Kind, i), nil
+	return counted(t.Kind, i)
 }
 
 // convertNumber makes a number what its column wants: integers lose a fraction
@@ -560,7 +559,7 @@ func convertNumber(n number, t types.Type) (types.Value, error) {
 		case types.Decimal:
 			return fit(types.NewDecimal(n.i, 0), t)
 		}
-		return newCounted(t.Kind, n.i), nil
+		return countedJSON(n.i, t)
 	}
 	if t.Kind == types.Double {
 		f, err := strconv.ParseFloat(n.text, 64)
@@ -576,7 +575,15 @@ func convertNumber(n number, t types.Type) (types.Value, error) {
 	if t.Kind == types.Decimal {
 		return fit(v, t)
 	}
-	return newCounted(t.Kind, types.AsInt(v)), nil
+	return countedJSON(types.AsInt(v), t)
+}
+
+func countedJSON(i int64, t types.Type) (types.Value, error) {
+	v, err := counted(t.Kind, i)
+	if err != nil {
+		err = &coercionError{source: "LongNode", target: t.String(), cause: err}
+	}
+	return v, err
 }
 
 func fit(v types.Value, t types.Type) (types.Value, error) {

@@ -405,6 +405,9 @@ func readProtoTime(kind types.Kind) protoRead {
 			}
 			return types.NewDate(day.Unix() / 86400), nil
 		case types.Time:
+			if a < 0 || a > 23 || b < 0 || b > 59 || c < 0 || c > 59 || d < 0 || d >= 1e9 {
+				return types.Value{}, fmt.Errorf("invalid PROTOBUF data: %d:%d:%d is not a time of day", a, b, c)
+			}
 			return types.NewTime(((a*60+b)*60+c)*1000 + d/1e6), nil
 		}
 		return types.NewTimestamp(a*1000 + b/1e6), nil
