@@ -3,7 +3,7 @@
 GO        ?= go
 LINT      := bin/golangci-lint
 LINT_VERSION := v2.15.0
-PROGRAMS  := bin/sidestream bin/orders bin/inventory bin/details
+PROGRAMS  := bin/sidestream bin/orders bin/inventory bin/details bin/email
 KAFKA     ?= 127.0.0.1:29092
 
 export CGO_ENABLED := 1
@@ -22,11 +22,19 @@ setup: ## check the tools that a build needs (Go and a C compiler)
 
 .PHONY: build
 build: setup ## the CLI and the services, into bin/
-	$(GO) build -o bin/ ./sidecar/cmd/... ./services/orders ./services/inventory ./services/details
+	$(GO) build -o bin/ ./sidecar/cmd/... ./services/orders ./services/inventory ./services/details ./services/email
+
+# EMAILER=node sends the mails with the Node.js program.
+EMAILER   ?= go
+OVERLAY   := $(if $(filter node,$(EMAILER)),--overlay services/emailer-node/services.yaml)
 
 .PHONY: demo
-demo: build ## the whole flow on this machine: broker, sidecars, services, a shop, orders
-	bin/sidestream dev --demo --bin bin
+demo: build bin/mailpit ## the whole flow on this machine, with a shop, orders and an inbox (EMAILER=node)
+	bin/sidestream dev --demo --bin bin $(OVERLAY)
+
+bin/mailpit: scripts/mailpit
+	scripts/mailpit
+	@touch $@
 
 .PHONY: test
 test: build ## every test that needs nothing but this machine
@@ -75,6 +83,10 @@ test-kafka: build ## the flow's tests on Apache Kafka (needs Java 17 and Maven)
 .PHONY: chaos
 chaos: build ## 200 kills of random sidecars, programs and the broker under load, then the books are checked
 	CHAOS_KILLS=200 $(GO) test -count=1 -timeout 60m -run TestKill -v ./services/e2e/...
+
+.PHONY: chaos-email
+chaos-email: build ## 200 kills of each emailer and its SMTP server at random steps, then the mails are counted
+	CHAOS_EMAIL_KILLS=200 $(GO) test -count=1 -timeout 120m -run TestEmailKill -v ./services/e2e/...
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for a while (FUZZTIME=30s each)

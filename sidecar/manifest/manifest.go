@@ -24,6 +24,10 @@
 //
 // Setup is a command, or a list of commands, that run one after another.
 //
+// An overlay is a file with `services:` alone: what it says of a service goes
+// before what the first file says, key by key, and a service of a new name is one
+// more.
+//
 // Next: sidestream dev runs it, package topology draws it, package scaffold adds
 // to it.
 package manifest
@@ -127,8 +131,9 @@ func (p *Program) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// Load reads services.yaml; the error has file and line.
-func Load(file string) (*Manifest, error) {
+// Load reads services.yaml and what overlays change of it; the error has file and
+// line.
+func Load(file string, overlays ...string) (*Manifest, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("%w; run it in the repository's root, or give --services", err)
@@ -151,6 +156,11 @@ func Load(file string) (*Manifest, error) {
 	m := &Manifest{Root: filepath.Dir(filepath.Dir(abs)), Broker: form.Broker, Registry: form.Registry, Topics: form.Topics}
 	if m.Broker == "" || m.Topics == "" {
 		return nil, fmt.Errorf("%s: broker and topics are needed", file)
+	}
+	for _, overlay := range overlays {
+		if err := lay(&form.Services, overlay); err != nil {
+			return nil, err
+		}
 	}
 	for i := 0; i+1 < len(form.Services.Content); i += 2 {
 		name, node := form.Services.Content[i], form.Services.Content[i+1]
@@ -179,6 +189,48 @@ func Load(file string) (*Manifest, error) {
 		return nil, fmt.Errorf("%s: no services", file)
 	}
 	return m, nil
+}
+
+// lay puts an overlay's services over those of base.
+func lay(base *yaml.Node, overlay string) error {
+	raw, err := os.ReadFile(overlay)
+	if err != nil {
+		return err
+	}
+	var form struct {
+		Services yaml.Node `yaml:"services"`
+	}
+	d := yaml.NewDecoder(strings.NewReader(string(raw)))
+	d.KnownFields(true)
+	if err := d.Decode(&form); err != nil {
+		return fmt.Errorf("%s: %w", overlay, err)
+	}
+	put := func(onto *yaml.Node, name, value *yaml.Node) {
+		for i := 0; i+1 < len(onto.Content); i += 2 {
+			if onto.Content[i].Value == name.Value {
+				onto.Content[i+1] = value
+				return
+			}
+		}
+		onto.Content = append(onto.Content, name, value)
+	}
+	for i := 0; i+1 < len(form.Services.Content); i += 2 {
+		name, service := form.Services.Content[i], form.Services.Content[i+1]
+		at := -1
+		for j := 0; j+1 < len(base.Content); j += 2 {
+			if base.Content[j].Value == name.Value {
+				at = j + 1
+			}
+		}
+		if at < 0 {
+			put(base, name, service)
+			continue
+		}
+		for k := 0; k+1 < len(service.Content); k += 2 {
+			put(base.Content[at], service.Content[k], service.Content[k+1])
+		}
+	}
+	return nil
 }
 
 // Path is a path of the file.

@@ -77,3 +77,23 @@ services:
 	require.Equal(t, "services/node", m.Services[1].Program.Folder())
 	require.Equal(t, [][]string{{"python3", "-m", "venv", ".venv"}, {".venv/bin/pip", "install", "-r", "requirements.txt"}}, m.Services[2].Program.Setup)
 }
+
+func TestOverlay(t *testing.T) {
+	dir := t.TempDir()
+	base, over := filepath.Join(dir, "services.yaml"), filepath.Join(dir, "over.yaml")
+	require.NoError(t, os.WriteFile(base, []byte("broker: a\ntopics: b\nservices:\n  x:\n    program: ./x\n    http: h:1\n    env: {A: '1'}\n  y: {program: ./y, http: 'h:2'}\n"), 0o644))
+	require.NoError(t, os.WriteFile(over, []byte("services:\n  x:\n    program: {dir: z, command: [node, main.js]}\n  w: {program: ./w, http: 'h:3'}\n"), 0o644))
+	m, err := Load(base, over)
+	require.NoError(t, err)
+	require.Len(t, m.Services, 3)
+	require.Equal(t, []string{"node", "main.js"}, m.Services[0].Program.Command)
+	require.Empty(t, m.Services[0].Program.Go)
+	require.Equal(t, map[string]string{"A": "1"}, m.Services[0].Env)
+	require.Equal(t, "./y", m.Services[1].Program.Go)
+	require.Equal(t, "w", m.Services[2].Name)
+
+	require.NoError(t, os.WriteFile(over, []byte("broker: c\n"), 0o644))
+	_, err = Load(base, over)
+	require.ErrorContains(t, err, "over.yaml")
+	require.ErrorContains(t, err, "field broker not found")
+}

@@ -26,7 +26,7 @@ edit can't be applied, its mistakes are shown and the old queries go on. Ctrl-C
 stops all of it. Data stays in --dir until --fresh.
 
 With --demo it loads a shop, places orders of every kind, says how each kind
-ended and why, and checks the books on the topics; then the system is yours
+ended and why, and checks the books on the topics and the mails in the inbox; then the system is yours
 until Ctrl-C. DEMO_EXIT=1 ends it there, with 0 when all is as it should be. The
 demo has a directory of its own, .sidestream/demo, and begins afresh each time,
 unless --dir is given.`,
@@ -35,6 +35,7 @@ unless --dir is given.`,
 	}
 	f := cmd.Flags()
 	services := f.String("services", "services/services.yaml", "what to run")
+	overlays := f.StringArray("overlay", nil, "a file that changes services of --services; may be repeated")
 	dir := f.String("dir", ".sidestream", "where data, state and logs are kept")
 	fresh := f.Bool("fresh", false, "forget what --dir holds")
 	bin := f.String("bin", "", "folder of the services' Go programs; without it they are built")
@@ -43,7 +44,7 @@ unless --dir is given.`,
 	orders := f.Int("orders", 300, "orders that the demo places")
 	seed := f.Uint64("seed", 1, "the demo's orders: the same seed makes the same ones")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := manifest.Load(*services)
+		cfg, err := manifest.Load(*services, *overlays...)
 		if err != nil {
 			return err
 		}
@@ -71,7 +72,8 @@ unless --dir is given.`,
 				screen.Say("try: curl -i %s/v1/orders -H 'content-type: application/json' -d '{\"customerId\": 1, \"product\": \"JUMPERS\", \"quantity\": 1, \"price\": 24.99}'", cfg.URL("orders"))
 				return nil
 			}
-			err := shop.Run(ctx, shop.Options{API: cfg.URL("orders"), Broker: cfg.Broker, Seed: *seed, Orders: *orders, Say: screen.Say})
+			mail := shop.Mail{Program: cfg.URL("email"), Inbox: cfg.URL("inbox"), Pay: cfg.URL("email") != "" && cfg.URL("payments") == ""}
+			err := shop.Run(ctx, shop.Options{API: cfg.URL("orders"), Broker: cfg.Broker, Seed: *seed, Orders: *orders, Mail: mail, Say: screen.Say})
 			screen.Say("%s", sys.Figures())
 			return err
 		})

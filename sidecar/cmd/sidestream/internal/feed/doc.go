@@ -1,5 +1,6 @@
 // Package feed puts a shop's data into a running system: orders through the
-// orders API, customers and stock onto their topics, as their owner would.
+// orders API, customers, stock and payments onto their topics, as their owners
+// would.
 //
 // In: CSV or JSON lines. Out: HTTP requests, records, and for every row that
 // couldn't be taken its line and why.

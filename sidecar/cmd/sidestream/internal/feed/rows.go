@@ -21,6 +21,7 @@ const (
 	Orders    Kind = "orders"
 	Customers Kind = "customers"
 	Stock     Kind = "stock"
+	Payments  Kind = "payments"
 )
 
 // field is a field of a row.
@@ -40,7 +41,8 @@ var fields = map[Kind][]field{
 		{name: "quantity", number: whole}, {name: "price", number: decimal}},
 	Customers: {{name: "id", number: whole}, {name: "firstName", optional: true}, {name: "lastName", optional: true},
 		{name: "email", optional: true}, {name: "address", optional: true}, {name: "level", optional: true}},
-	Stock: {{name: "product"}, {name: "stock", number: whole}},
+	Stock:    {{name: "product"}, {name: "stock", number: whole}},
+	Payments: {{name: "id"}, {name: "orderId"}, {name: "ccy", optional: true}, {name: "amount", number: decimal}},
 }
 
 // Row is a line of a file.

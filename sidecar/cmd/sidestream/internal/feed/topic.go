@@ -25,7 +25,7 @@ type Topic struct {
 
 // topics are the owners' topics. Orders have none here: the orders API owns
 // theirs.
-var topics = map[Kind]string{Customers: "customers", Stock: "warehouse-inventory"}
+var topics = map[Kind]string{Customers: "customers", Stock: "warehouse-inventory", Payments: "payments"}
 
 // OpenTopic connects to the brokers. Rows that the broker doesn't take go to bad.
 func OpenTopic(ctx context.Context, brokers []string, kind Kind, bad func(RowError)) (*Topic, error) {
@@ -55,6 +55,8 @@ func (t *Topic) Put(ctx context.Context, row Row, done func()) {
 		r.Key = binary.BigEndian.AppendUint64(nil, uint64(row.Int("id")))
 	case Stock:
 		r.Key = []byte(row.Text("product"))
+	case Payments:
+		r.Key = []byte(row.Text("id"))
 	}
 	t.cl.Produce(ctx, r, func(_ *kgo.Record, err error) {
 		if err != nil {

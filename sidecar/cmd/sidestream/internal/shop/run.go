@@ -22,6 +22,7 @@ type Options struct {
 	Broker string
 	Seed   uint64
 	Orders int
+	Mail   Mail
 	// Say shows lines.
 	Say func(format string, args ...any)
 }
@@ -41,12 +42,24 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	o.Say("the shop has %d products and %d customers; placing %d orders (seed %d)", len(products), len(list), len(list), o.Seed)
-	begin := time.Now()
+	begin, before := time.Now(), 0
+	if o.Mail.Inbox != "" {
+		n, err := inbox(ctx, o.Mail.Inbox)
+		if err != nil {
+			return err
+		}
+		before = n
+	}
 	if err := place(ctx, o, list); err != nil {
 		return err
 	}
 	placed := time.Since(begin)
 	o.Say("%d orders placed in %v", len(list), placed.Round(time.Millisecond))
+	if o.Mail.Pay {
+		if err := pay(ctx, o, list); err != nil {
+			return err
+		}
+	}
 	books, err := Settle(ctx, o.Broker, settle, nil)
 	if err != nil {
 		return err
@@ -54,6 +67,13 @@ func Run(ctx context.Context, o Options) error {
 	report, faults := judge(books, list)
 	o.Say("%s", report)
 	faults = append(faults, books.Faults()...)
+	if o.Mail.Program != "" {
+		more, err := followMails(ctx, o, begin, before)
+		if err != nil {
+			return err
+		}
+		faults = append(faults, more...)
+	}
 	if len(faults) == 0 {
 		o.Say("the books add up: each of %d orders has one final state, reserved stock is what the VALIDATED orders hold, and nothing is oversold", len(books.orders))
 		return nil

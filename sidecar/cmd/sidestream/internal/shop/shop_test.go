@@ -65,3 +65,35 @@ func TestBooksThatDoNot(t *testing.T) {
 		require.Contains(t, books(t, append(base[:len(base):len(base)], more)...).Faults(), want)
 	}
 }
+
+func TestMailsThatMustAndMustNotBe(t *testing.T) {
+	read := func(records ...[3]string) *post {
+		p := &post{states: map[string]string{}, paid: map[string]bool{}, unpaid: map[string]bool{},
+			statuses: map[string]string{}, levels: map[string]string{}, sentAt: map[string]int64{}}
+		for _, r := range records {
+			require.NoError(t, p.record(&kgo.Record{Topic: r[0], Key: []byte(r[1]), Value: []byte(r[2])}))
+		}
+		return p
+	}
+	order := [3]string{"orders", "1", `{"STATE":"VALIDATED"}`}
+	failure := [3]string{"orders", "1", `{"state":"FAILED"}`}
+	payment := [3]string{"payments", "p", `{"orderId":"1"}`}
+	declined := [3]string{"payment-failures", "1", `{"orderId":"1"}`}
+	mail := [3]string{"emails-sent", "1", `{"status":"SENT","level":"gold","sentAt":7}`}
+	for _, c := range []struct {
+		records      [][3]string
+		open, faults []string
+	}{
+		{[][3]string{order, payment, mail}, nil, nil},
+		{[][3]string{order, declined}, nil, nil},
+		{[][3]string{failure, payment}, nil, nil},
+		{[][3]string{order}, []string{"order 1 is VALIDATED and neither paid nor declined"}, nil},
+		{[][3]string{order, payment}, []string{"order 1 is VALIDATED and paid, and its mail is none"}, nil},
+		{[][3]string{failure, payment, mail}, nil, []string{"order 1 is FAILED, paid: true, and its mail is SENT"}},
+		{[][3]string{mail}, nil, []string{"order 1 is none, paid: false, and its mail is SENT"}},
+	} {
+		p := read(c.records...)
+		require.Equal(t, c.open, p.open())
+		require.Equal(t, c.faults, p.faults())
+	}
+}
