@@ -15,6 +15,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/sidestream/sidestream/sidecar/engine/serde"
 	"github.com/sidestream/sidestream/sidecar/engine/types"
 )
 
@@ -68,7 +69,8 @@ func (p *Printing) Run(ctx context.Context, headings bool, line func(string) err
 	if p.stmt.Interval != nil {
 		every = max(*p.stmt.Interval, 1)
 	}
-	var keys, values formats
+	schemas := newPrintedSchemas(p.e.cfg.Schemas)
+	keys, values := formats{schemas: schemas}, formats{schemas: schemas}
 	for left != 0 {
 		poll, cancel := context.WithTimeout(ctx, time.Second)
 		fetches := cl.PollFetches(poll)
@@ -110,14 +112,17 @@ func (p *Printing) Run(ctx context.Context, headings bool, line func(string) err
 	return nil
 }
 
-// formats are those that fit; nil before the first record.
-type formats []string
+// formats are those that fit; none before the first record.
+type formats struct {
+	names   []string
+	schemas *printedSchemas
+}
 
-func (f formats) String() string {
-	if len(f) == 0 {
+func (f *formats) String() string {
+	if len(f.names) == 0 {
 		return "¯\\_(ツ)_/¯ - no data processed"
 	}
-	return strings.Join(f, " or ")
+	return strings.Join(f.names, " or ")
 }
 
 // narrow drops the formats that don't fit and tells whether the list is new.
@@ -125,31 +130,27 @@ func (f *formats) narrow(data []byte, isKey bool) bool {
 	if data == nil {
 		return false
 	}
-	if *f == nil {
-		for _, name := range candidates(isKey) {
-			if fits(name, data) {
-				*f = append(*f, name)
-			}
-		}
-		return true
+	first := f.names == nil
+	if first {
+		f.names = candidates(isKey)
 	}
-	var still formats
-	for _, name := range *f {
-		if fits(name, data) {
+	var still []string
+	for _, name := range f.names {
+		if f.fits(name, data) {
 			still = append(still, name)
 		}
 	}
-	if still == nil || len(still) == len(*f) {
+	if !first && (still == nil || len(still) == len(f.names)) {
 		return false
 	}
-	*f = still
+	f.names = still
 	return true
 }
 
 var kafkaTypes = []string{"KAFKA_INT", "KAFKA_BIGINT", "KAFKA_DOUBLE", "KAFKA_STRING"}
 
 func candidates(isKey bool) []string {
-	out := []string{"JSON"}
+	out := []string{serde.Avro, serde.Protobuf, serde.JSONSchema, "JSON"}
 	if !isKey {
 		return append(out, kafkaTypes...)
 	}
@@ -157,6 +158,13 @@ func candidates(isKey bool) []string {
 		out = append(out, "SESSION("+t+")", "HOPPING("+t+")", "TUMBLING("+t+")")
 	}
 	return append(out, kafkaTypes...)
+}
+
+func (f *formats) fits(format string, data []byte) bool {
+	if serde.SchemaType(format) != "" {
+		return f.schemas.fits(format, data)
+	}
+	return fits(format, data)
 }
 
 func fits(format string, data []byte) bool {
@@ -189,11 +197,17 @@ func fits(format string, data []byte) bool {
 // show writes data in the first format that fits. A text that ends in eight
 // characters fits a windowed key too: it is shown as text where the time would be
 // none.
-func (f formats) show(data []byte) string {
+func (f *formats) show(data []byte) string {
 	if data == nil {
 		return "<null>"
 	}
-	for _, name := range f {
+	for _, name := range f.names {
+		if serde.SchemaType(name) != "" {
+			if f.schemas.fits(name, data) {
+				return f.schemas.show(data)
+			}
+			continue
+		}
 		if strings.Contains(name, "(") && !plausible(data) {
 			continue
 		}

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,6 +33,8 @@ func TestSchemaRegistry(t *testing.T) {
 	execute(t, e, "INSERT INTO s (id, n) VALUES (1, 7); INSERT INTO s (id, n) VALUES (2, 7);")
 	eventually(t, e, "SELECT * FROM t WHERE n=7;", "7 2")
 	require.Equal(t, []string{"T-key", "T-value", repartition + "-key", repartition + "-value", "s-key", "s-value"}, schemas.Subjects())
+
+	require.Equal(t, []string{"Key format: AVRO or KAFKA_STRING", "Value format: AVRO or KAFKA_STRING", `1 {"N": 7}`, `2 {"N": 7}`}, printed(t, e, "PRINT s FROM BEGINNING LIMIT 2;"))
 
 	// A schema that readers of the topic couldn't live with.
 	_, err = schemas.Register("BAD-value", registry.Avro, `"string"`)
@@ -68,4 +71,20 @@ func TestSchemaRegistry(t *testing.T) {
 	e = start(t, c)
 	execute(t, e, "DROP TABLE t DELETE TOPIC;")
 	require.Equal(t, []string{"BAD-key", "BAD-value", "s-key", "s-value", "x-value"}, schemas.Subjects())
+}
+
+// printed are the lines of PRINT, records with key and value only.
+func printed(t *testing.T, e *engine.Engine, sql string) (out []string) {
+	_, p, err := e.Query(context.Background(), engine.Request{SQL: sql})
+	require.NoError(t, err)
+	require.NoError(t, p.Run(context.Background(), true, func(line string) error {
+		if key, value, ok := strings.Cut(line, ", value: "); ok {
+			_, key, _ = strings.Cut(key, "key: ")
+			value, _, _ = strings.Cut(value, ", partition")
+			line = key + " " + value
+		}
+		out = append(out, line)
+		return nil
+	}, func(bool) error { return nil }))
+	return out
 }
