@@ -30,6 +30,7 @@ type Client struct {
 	base    string
 	http    *http.Client // everything but inserts
 	h2c     *http.Client // full duplex; the same as http with WithHTTP2
+	sockets *http.Client // websockets begin in HTTP/1.1
 	timeout time.Duration
 	header  http.Header
 }
@@ -107,12 +108,13 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 	switch {
 	case o.roundTripper != nil:
 		c.http = &http.Client{Transport: o.roundTripper, CheckRedirect: noRedirect}
-		c.h2c = c.http
+		c.h2c, c.sockets = c.http, c.http
 	default:
 		c.h2c = &http.Client{Transport: newTransport(o, true), CheckRedirect: noRedirect}
-		c.http = c.h2c
-		if !o.http2 {
-			c.http = &http.Client{Transport: newTransport(o, false), CheckRedirect: noRedirect}
+		c.sockets = &http.Client{Transport: newTransport(o, false), CheckRedirect: noRedirect}
+		c.http = c.sockets
+		if o.http2 {
+			c.http = c.h2c
 		}
 	}
 	return c, nil
@@ -149,6 +151,7 @@ func (c *Client) URL() string { return c.base }
 func (c *Client) Close() {
 	c.http.CloseIdleConnections()
 	c.h2c.CloseIdleConnections()
+	c.sockets.CloseIdleConnections()
 }
 
 // bound applies the client's time-out to a call that ends by itself.

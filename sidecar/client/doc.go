@@ -7,8 +7,10 @@
 //	Execute       POST /ksql            statements → []Entity (typed, and raw JSON)
 //	Pull, Query   POST /query-stream    a query that ends → rows
 //	Push          POST /query-stream    a query that goes on → rows, until closed
+//	Socket        GET /ws/query         the same over a websocket
+//	Print         POST /query-stream    the records of a topic → lines
 //	Inserts       POST /inserts-stream  rows → acknowledgements (HTTP/2)
-//	Info, Healthcheck, Status, ServerMetadata, ClusterStatus, IsValidProperty,
+//	Info, Healthcheck, Live, Ready, Status, ServerMetadata, ClusterStatus, IsValidProperty,
 //	CloseQuery, Terminate               the server itself
 //
 // Nothing is rounded on the way: numbers arrive as json.Number with the

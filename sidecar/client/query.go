@@ -9,7 +9,6 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -21,6 +20,9 @@ type Query struct {
 	Properties map[string]any
 	// Variables replace ${name} in the text, also inside of quoted text.
 	Variables map[string]string
+	// Deletions also yields the rows that a table has lost (Row.Deleted), which
+	// ksqlDB leaves out otherwise.
+	Deletions bool
 }
 
 type queryBody struct {
@@ -129,13 +131,22 @@ func (c *Client) query(ctx context.Context, q Query) (*Rows, error) {
 	if err != nil {
 		return nil, fmt.Errorf("query: the request can't be written as JSON: %w", err)
 	}
-	resp, err := c.send(ctx, c.http, http.MethodPost, "/query-stream", mediaDelimited, bytes.NewReader(b), mediaJSON)
+	media := mediaDelimited
+	if q.Deletions {
+		media = mediaV1
+	}
+	resp, err := c.send(ctx, c.http, http.MethodPost, "/query-stream", media, bytes.NewReader(b), mediaJSON)
 	if err != nil {
 		return nil, err
 	}
 	rows := &Rows{ctx: ctx, body: resp.Body,
 		dec: jsontext.NewDecoder(resp.Body, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))}
-	if err := rows.readHeader(); err != nil {
+	if q.Deletions {
+		rows.next, err = rows.nextMarked, rows.readMarkedHeader()
+	} else {
+		rows.next, err = rows.nextLine, rows.readHeader()
+	}
+	if err != nil {
 		resp.Body.Close()
 		return nil, err
 	}
@@ -149,8 +160,9 @@ type Rows struct {
 
 	ctx    context.Context
 	cancel func() // ends the request
-	body   io.ReadCloser
+	body   io.Closer
 	dec    *jsontext.Decoder
+	next   func() (Row, error) // in the form of the answer
 }
 
 // Close ends the query and frees its connection.
@@ -179,17 +191,17 @@ func (r *Rows) All() iter.Seq2[Row, error] {
 }
 
 // Next returns the next row, or io.EOF after the last.
-func (r *Rows) Next() (Row, error) {
+func (r *Rows) Next() (Row, error) { return r.next() }
+
+// nextLine reads a row of the form with a row a line.
+func (r *Rows) nextLine() (Row, error) {
 	switch kind := r.dec.PeekKind(); kind {
 	case '[':
 		values, err := readArray(r.dec)
 		if err != nil {
 			return Row{}, r.readError("a row", err)
 		}
-		if len(values) != len(r.Columns) {
-			return Row{}, fmt.Errorf("query %s: a row of %d values for %d columns", r.QueryID, len(values), len(r.Columns))
-		}
-		return Row{Columns: r.Columns, Values: values}, nil
+		return r.row(values, false)
 	case '{': // the server couldn't go on
 		raw, err := r.dec.ReadValue()
 		if err != nil {
@@ -206,6 +218,13 @@ func (r *Rows) Next() (Row, error) {
 		}
 		return Row{}, r.readError("a row", err)
 	}
+}
+
+func (r *Rows) row(values []any, deleted bool) (Row, error) {
+	if len(values) != len(r.Columns) {
+		return Row{}, fmt.Errorf("query %s: a row of %d values for %d columns", r.QueryID, len(values), len(r.Columns))
+	}
+	return Row{Columns: r.Columns, Values: values, Deleted: deleted}, nil
 }
 
 func (r *Rows) readHeader() error {
@@ -249,101 +268,4 @@ func (r *Rows) readError(what string, err error) error {
 		return fmt.Errorf("query %s: %w", r.QueryID, cause)
 	}
 	return fmt.Errorf("query %s: reading %s: %w", r.QueryID, what, err)
-}
-
-// readArray reads a JSON array into Go values: nil, bool, string, json.Number,
-// []any and map[string]any.
-func readArray(d *jsontext.Decoder) ([]any, error) {
-	if _, err := d.ReadToken(); err != nil { // '['
-		return nil, err
-	}
-	values := []any{}
-	for d.PeekKind() != ']' {
-		v, err := readValue(d)
-		if err != nil {
-			return nil, err
-		}
-		values = append(values, v)
-	}
-	_, err := d.ReadToken()
-	return values, err
-}
-
-func readValue(d *jsontext.Decoder) (any, error) {
-	switch d.PeekKind() {
-	case '[':
-		return readArray(d)
-	case '{':
-		if _, err := d.ReadToken(); err != nil {
-			return nil, err
-		}
-		m := map[string]any{}
-		for d.PeekKind() != '}' {
-			name, err := d.ReadToken()
-			if err != nil {
-				return nil, err
-			}
-			key := name.String() // before the next read reuses its bytes
-			if m[key], err = readValue(d); err != nil {
-				return nil, err
-			}
-		}
-		_, err := d.ReadToken()
-		return m, err
-	case '0':
-		raw, err := d.ReadValue()
-		return json.Number(raw), err
-	default:
-		t, err := d.ReadToken()
-		if err != nil {
-			return nil, err
-		}
-		switch t.Kind() {
-		case 'n':
-			return nil, nil
-		case 't', 'f':
-			return t.Bool(), nil
-		default:
-			return t.String(), nil
-		}
-	}
-}
-
-// Row is one row. Values holds nil, bool, string, json.Number, []any or
-// map[string]any, one for each column.
-type Row struct {
-	Columns []Column
-	Values  []any
-}
-
-// Get returns the value of the named column, ignoring case, and whether there
-// is such a column.
-func (r Row) Get(column string) (any, bool) {
-	for i := range r.Columns {
-		if r.Columns[i].Name == column {
-			return r.Values[i], true
-		}
-	}
-	for i := range r.Columns {
-		if strings.EqualFold(r.Columns[i].Name, column) {
-			return r.Values[i], true
-		}
-	}
-	return nil, false
-}
-
-// Scan copies the row's values, in order, to what dest points at: *string,
-// *bool, *int, *int32, *int64, *float64, *json.Number, *[]string, or *any.
-// NULL gives the zero value. A value that doesn't fit is an error that names
-// the column.
-func (r Row) Scan(dest ...any) error {
-	if len(dest) != len(r.Values) {
-		return fmt.Errorf("scan: %d targets for %d columns", len(dest), len(r.Values))
-	}
-	for i, v := range r.Values {
-		if err := assign(dest[i], v); err != nil {
-			return fmt.Errorf("column %s (%s): %w", r.Columns[i].Name, r.Columns[i].Type, err)
-		}
-	}
-	return nil
 }

@@ -3,7 +3,9 @@ package client
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strconv"
+	"time"
 )
 
 // assign copies one value of a row to the variable behind dest.
@@ -50,9 +52,63 @@ func assign(dest, v any) error {
 		n, err := integer(dest, v, 64)
 		*d = n
 		return err
+	case *time.Time:
+		return moment(d, v)
 	default:
+		return assignOther(dest, v)
+	}
+}
+
+// moment reads a TIMESTAMP or a DATE, which have no zone and mean UTC.
+func moment(d *time.Time, v any) error {
+	if v == nil {
+		*d = time.Time{}
+		return nil
+	}
+	s, ok := v.(string)
+	if !ok {
+		return mismatch(d, v)
+	}
+	layout := "2006-01-02T15:04:05.999"
+	if len(s) == len(time.DateOnly) {
+		layout = time.DateOnly
+	}
+	var err error
+	*d, err = time.ParseInLocation(layout, s, time.UTC)
+	return err
+}
+
+// assignOther takes pointers, for what may be NULL, and leaves what is nested to
+// encoding/json.
+func assignOther(dest, v any) error {
+	p := reflect.ValueOf(dest)
+	if p.Kind() != reflect.Pointer || p.IsNil() {
 		return fmt.Errorf("can't scan into %T", dest)
 	}
+	switch to := p.Elem(); to.Kind() {
+	case reflect.Pointer:
+		if v == nil {
+			to.SetZero()
+			return nil
+		}
+		made := reflect.New(to.Type().Elem())
+		if err := assign(made.Interface(), v); err != nil {
+			return err
+		}
+		to.Set(made)
+		return nil
+	case reflect.Struct, reflect.Map, reflect.Slice, reflect.Array:
+		if v == nil {
+			to.SetZero()
+			return nil
+		}
+		b, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(b, dest)
+	}
+	return fmt.Errorf("can't scan into %T", dest)
 }
 
 func text(d *string, v any) error {

@@ -51,6 +51,17 @@ func (c *Client) Healthcheck(ctx context.Context) (Health, error) {
 	return h, decode(raw, &h)
 }
 
+// Live asks GET /chc/live: whether the server answers at all.
+func (c *Client) Live(ctx context.Context) error {
+	return c.call(ctx, http.MethodGet, "/chc/live", nil, nil)
+}
+
+// Ready asks GET /chc/ready. A ksqlDB that still restores its tables says yes: ask
+// for a row of a table to be sure.
+func (c *Client) Ready(ctx context.Context) error {
+	return c.call(ctx, http.MethodGet, "/chc/ready", nil, nil)
+}
+
 // Metadata is the answer of GET /v1/metadata.
 type Metadata struct {
 	Version   string     `json:"version"`
