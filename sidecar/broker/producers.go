@@ -98,18 +98,14 @@ func (ps *producers) byTxnID(id string) *producerEntry {
 	return out
 }
 
-// fence makes every epoch up to the given one void, and the last transaction an
-// aborted one.
-func (ps *producers) fence(producer int64, epoch int16) {
-	if p := ps.byID[producer]; p != nil {
-		p.Commit = nil
-		ps.bump(p, epoch)
-	}
+// fence makes a producer's epoch void, and its last transaction an aborted one.
+func (ps *producers) fence(p *producerEntry) {
+	p.Commit = nil
+	ps.bump(p)
 }
 
 // bump gives a producer the next epoch, or a new id when they have run out.
-func (ps *producers) bump(p *producerEntry, epoch int16) {
-	p.Epoch = max(p.Epoch, epoch)
+func (ps *producers) bump(p *producerEntry) {
 	if p.Epoch < math.MaxInt16-1 {
 		p.Epoch++
 		return

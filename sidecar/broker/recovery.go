@@ -46,17 +46,23 @@ type recovery struct {
 	partitions []*partition
 	producers  *producers
 
-	open    map[int64][]*partition // by producer: where its transaction has no end
-	highest map[int64]int16        // by producer: the highest epoch in the logs
-	ended   map[int64]ending       // by producer: its newest marker
+	open    map[int64]*openTxn // by producer: a transaction without an end
+	ended   map[int64]ending   // by producer: its newest marker
 	windows []sequenceWindow
 
 	committed, aborted int // markers written
 }
 
+// openTxn is a transaction that the stopped process left open.
+type openTxn struct {
+	epoch int16
+	on    []*partition
+}
+
 // ending is the newest marker of a producer.
 type ending struct {
 	at     int64 // ms
+	epoch  int16
 	commit bool
 }
 
@@ -77,7 +83,7 @@ func (b *Broker) recover(ctx context.Context) error {
 }
 
 func recoverDir(ctx context.Context, dir string) (*recovery, error) {
-	r := &recovery{dir: dir, open: map[int64][]*partition{}, highest: map[int64]int16{}, ended: map[int64]ending{}}
+	r := &recovery{dir: dir, open: map[int64]*openTxn{}, ended: map[int64]ending{}}
 	if err := r.read(ctx); err != nil {
 		return nil, err
 	}
@@ -139,22 +145,21 @@ func (r *recovery) read(ctx context.Context) error {
 
 // readPartition finds open transactions, epochs and sequence numbers in a log.
 func (r *recovery) readPartition(p *partition) error {
-	open := map[int64]bool{}
+	open := map[int64]int16{} // by producer: the epoch
 	windows := windowsOf{p: p, by: map[int64]*sequenceWindow{}}
 	err := p.scan(func(b batch) {
 		windows.take(b)
 		if b.producer < 0 {
 			return
 		}
-		r.highest[b.producer] = max(r.highest[b.producer], b.pepoch)
 		switch {
 		case b.control:
 			delete(open, b.producer)
 			if e, ok := r.ended[b.producer]; !ok || b.maxTime > e.at || b.maxTime == e.at && !b.commit {
-				r.ended[b.producer] = ending{b.maxTime, b.commit}
+				r.ended[b.producer] = ending{b.maxTime, b.pepoch, b.commit}
 			}
 		case b.txn:
-			open[b.producer] = true
+			open[b.producer] = b.pepoch
 		default:
 			r.producers.seen(b.producer, b.pepoch)
 		}
@@ -162,8 +167,13 @@ func (r *recovery) readPartition(p *partition) error {
 	if err != nil {
 		return err
 	}
-	for producer := range open {
-		r.open[producer] = append(r.open[producer], p)
+	for producer, epoch := range open {
+		txn := r.open[producer]
+		if txn == nil {
+			txn = &openTxn{}
+			r.open[producer] = txn
+		}
+		txn.epoch, txn.on = max(txn.epoch, epoch), append(txn.on, p)
 	}
 	r.partitions = append(r.partitions, p)
 	r.windows = append(r.windows, windows.found()...)
@@ -178,9 +188,14 @@ func (r *recovery) lastEnd() (note, bool) {
 		return note{}, false
 	}
 	p := r.producers.byID[last.Producer]
-	// A marker of a higher epoch: kfake was giving the transaction up.
-	valid := p != nil && p.Epoch == last.Epoch && r.highest[last.Producer] <= last.Epoch
-	return *last, valid
+	return *last, p != nil && p.Epoch == last.Epoch && !r.givenUp(p)
+}
+
+// givenUp tells whether kfake was about to abort a producer's transaction that
+// took too long: it does so with the next epoch, and notes that afterwards.
+func (r *recovery) givenUp(p *producerEntry) bool {
+	e, ok := r.ended[p.Producer]
+	return ok && !e.commit && e.epoch == p.Epoch+1
 }
 
 // fence gives new epochs to the producers whose transactions are aborted, or
@@ -195,8 +210,8 @@ func (r *recovery) fence(last note, valid bool) {
 			lost[who.producer] = true
 		}
 	}
-	for producer, epoch := range r.highest {
-		if p := r.producers.byID[producer]; p != nil && p.TxnID != "" && epoch > p.Epoch {
+	for producer := range r.ended {
+		if p := r.producers.byID[producer]; p != nil && r.givenUp(p) {
 			lost[producer] = true
 		}
 	}
@@ -209,7 +224,17 @@ func (r *recovery) fence(last note, valid bool) {
 		delete(lost, last.Producer)
 	}
 	for _, producer := range slices.Sorted(maps.Keys(lost)) {
-		r.producers.fence(producer, r.highest[producer])
+		p := r.producers.byID[producer]
+		if p == nil {
+			continue
+		}
+		if txn := r.open[producer]; txn != nil {
+			p.Epoch = max(p.Epoch, txn.epoch)
+		}
+		if r.givenUp(p) {
+			p.Epoch++
+		}
+		r.producers.fence(p)
 	}
 }
 
@@ -217,8 +242,8 @@ func (r *recovery) fence(last note, valid bool) {
 func (r *recovery) mark(last note, valid bool) error {
 	for _, producer := range slices.Sorted(maps.Keys(r.open)) {
 		commit := valid && last.Commit && producer == last.Producer
-		for _, p := range r.open[producer] {
-			if err := p.append(marker(producer, r.highest[producer], commit)); err != nil {
+		for _, p := range r.open[producer].on {
+			if err := p.append(marker(producer, r.open[producer].epoch, commit)); err != nil {
 				return err
 			}
 			if commit {
@@ -314,13 +339,13 @@ func (r *recovery) outcome(last note, valid bool) error {
 		return nil
 	}
 	marked, ok := r.ended[last.Producer]
-	began := len(r.open[last.Producer]) > 0 || len(r.intents.staged[life{last.Producer, last.Epoch}]) > 0
+	began := r.open[last.Producer] != nil || len(r.intents.staged[life{last.Producer, last.Epoch}]) > 0
 	if !began && !(ok && marked.commit == last.Commit) {
 		return nil // kfake refused it: there was no transaction
 	}
 	p.Commit = &last.Commit
 	if last.Bumps {
-		r.producers.bump(p, last.Epoch)
+		r.producers.bump(p)
 	}
 	return r.producers.write()
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -455,4 +456,35 @@ func TestDirectoryOfAnotherVersion(t *testing.T) {
 	state[metaFile] = string(meta)
 	_, err = Open(t.Context(), Config{Dir: state.put(t)})
 	require.ErrorContains(t, err, "its format has version 2, and this program knows version 1")
+}
+
+// TestEpochsRunOut: the next producer of the transactional id has another
+// producer id, as the old one's epochs are all void.
+func TestEpochsRunOut(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, dir)
+	makeTopic(t, b.Addr(), "a", 1)
+	p := newRaw(t, b.Addr(), "x", false)
+	p.send("a", 0, "base")
+	require.NoError(t, p.end(true))
+	require.NoError(t, b.Close())
+	ps, err := readProducers(dir)
+	require.NoError(t, err)
+	ps.byID[p.id].Epoch = math.MaxInt16 - 1
+	require.NoError(t, ps.write())
+	b = open(t, dir)
+	p.epoch = math.MaxInt16 - 1
+	p.connect(b.Addr(), false)
+	_, err = p.sendAs("a", 0, 0, "lost")
+	require.NoError(t, err)
+
+	b = open(t, killed(t, dir).put(t))
+	p.connect(b.Addr(), false)
+	require.Error(t, p.end(true))
+	old := p.id
+	require.NoError(t, p.init())
+	require.NotEqual(t, old, p.id)
+	p.send("a", 0, "next")
+	require.NoError(t, p.end(true))
+	require.Equal(t, []string{"base", "next"}, committed(t, b.Addr(), "a"))
 }
