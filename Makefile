@@ -4,6 +4,8 @@ GO        ?= go
 LINT      := bin/golangci-lint
 LINT_VERSION := v2.15.0
 PROGRAMS  := bin/sidestream bin/orders bin/inventory bin/details bin/email
+# The Go programs of services.yaml, so that a new one is built too.
+SERVICES  := $(shell sed -n 's|^ *program: *\(\./services/[a-z0-9-]*\) *$$|\1|p' services/services.yaml)
 KAFKA     ?= 127.0.0.1:29092
 
 export CGO_ENABLED := 1
@@ -22,7 +24,7 @@ setup: ## check the tools that a build needs (Go and a C compiler)
 
 .PHONY: build
 build: setup ## the CLI and the services, into bin/
-	$(GO) build -o bin/ ./sidecar/cmd/... ./services/orders ./services/inventory ./services/details ./services/email
+	$(GO) build -o bin/ ./sidecar/cmd/... $(sort $(SERVICES) ./services/email)
 
 # EMAILER=node sends the mails with the Node.js program.
 EMAILER   ?= go
@@ -74,6 +76,10 @@ test-ksqldb: ## applier, client and query cases on a ksqlDB by URL (KSQLDB_URL=h
 .PHONY: images
 images: ## an image for each program, into dist/images (BY=docker: with Docker)
 	scripts/images/make $(IMAGES)
+
+.PHONY: test-new
+test-new: ## a new service in Go, Node and Python: made, built, tested, run in a demo (needs npm and pip)
+	TEST_NEW=1 $(GO) test -count=1 -timeout 15m -run TestNewServices -v ./sidecar/scaffold
 
 .PHONY: test-kafka
 test-kafka: build ## the flow's tests on Apache Kafka (needs Java 17 and Maven)
