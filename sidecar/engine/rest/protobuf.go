@@ -27,9 +27,9 @@ func (o *rowWriter) protoHeader() error {
 		return fmt.Errorf("the rows can't be Protobuf messages: %w", err)
 	}
 	b := append(o.buf[:0], `[{"header":{"queryId":`...)
-	b = appendString(b, o.rows.ID)
+	b = types.AppendJSONString(b, o.rows.ID)
 	b = append(b, `,"protobufSchema":`...)
-	b = appendString(b, schema)
+	b = types.AppendJSONString(b, schema)
 	return o.write(append(b, "}}"...))
 }
 

@@ -39,29 +39,29 @@ func (o *rowWriter) header() error {
 	}
 	if o.media == mediaV1 {
 		b = append(b, `[{"header":{"queryId":`...)
-		b = appendString(b, o.rows.ID)
+		b = types.AppendJSONString(b, o.rows.ID)
 		b = append(b, `,"schema":`...)
-		b = appendString(b, o.rows.Schema())
+		b = types.AppendJSONString(b, o.rows.Schema())
 		b = append(b, "}}"...)
 	} else {
 		if o.media == mediaJSON {
 			b = append(b, '[')
 		}
 		b = append(b, `{"queryId":`...)
-		b = appendString(b, o.rows.ID)
+		b = types.AppendJSONString(b, o.rows.ID)
 		b = append(b, `,"columnNames":[`...)
 		for i, c := range o.rows.Columns {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendString(b, c.Name)
+			b = types.AppendJSONString(b, c.Name)
 		}
 		b = append(b, `],"columnTypes":[`...)
 		for i, c := range o.rows.Columns {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendString(b, c.Type.String())
+			b = types.AppendJSONString(b, c.Type.String())
 		}
 		b = append(b, "]}"...)
 		if o.media == mediaDelimited {

@@ -71,7 +71,7 @@ func (b *avroBuilder) record(fields []types.Field, fullName string) {
 		if err := checkAvroName(f.Name); err != nil && b.err == nil {
 			b.err = err
 		}
-		b.write(`{"name":%s,"type":["null",`, appendJSONString(nil, f.Name))
+		b.write(`{"name":%s,"type":["null",`, types.AppendJSONString(nil, f.Name))
 		b.value(f.Type, fullName+"_"+f.Name)
 		b.write(`],"default":null}`)
 	}

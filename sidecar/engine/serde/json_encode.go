@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"unicode/utf8"
 
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
 	"github.com/sidestream/sidestream/sidecar/engine/schema"
@@ -28,7 +27,7 @@ func newJSONEncoder(f plan.Format, cols []schema.Column, o Options) (Encoder, er
 		if i == 0 {
 			head[0] = '{'
 		}
-		e.heads = append(e.heads, append(appendJSONString(head, c.Name), ':'))
+		e.heads = append(e.heads, append(types.AppendJSONString(head, c.Name), ':'))
 	}
 	return e, nil
 }
@@ -70,7 +69,7 @@ func appendJSON(dst []byte, v types.Value, t *types.Type) ([]byte, error) {
 	case types.Decimal:
 		return types.AppendDecimal(dst, v), nil
 	case types.String:
-		return appendJSONString(dst, v.Str()), nil
+		return types.AppendJSONString(dst, v.Str()), nil
 	case types.Bytes:
 		dst = base64.StdEncoding.AppendEncode(append(dst, '"'), v.Bytes())
 		return append(dst, '"'), nil
@@ -94,7 +93,7 @@ func appendJSON(dst []byte, v types.Value, t *types.Type) ([]byte, error) {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = append(appendJSONString(dst, types.Text(x.Key, *t.Key)), ':')
+			dst = append(types.AppendJSONString(dst, types.Text(x.Key, *t.Key)), ':')
 			if dst, err = appendJSON(dst, x.Value, t.Elem); err != nil {
 				return nil, err
 			}
@@ -106,7 +105,7 @@ func appendJSON(dst []byte, v types.Value, t *types.Type) ([]byte, error) {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = append(appendJSONString(dst, t.Fields[i].Name), ':')
+			dst = append(types.AppendJSONString(dst, t.Fields[i].Name), ':')
 			if dst, err = appendJSON(dst, x, &t.Fields[i].Type); err != nil {
 				return nil, err
 			}
@@ -114,48 +113,4 @@ func appendJSON(dst []byte, v types.Value, t *types.Type) ([]byte, error) {
 		return append(dst, '}'), nil
 	}
 	return nil, fmt.Errorf("a %s can't be written as %s", v.Kind(), t)
-}
-
-const upperHex = "0123456789ABCDEF"
-
-// appendJSONString appends s in quotes, escaping as little as JSON allows.
-func appendJSONString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
-		}
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && size == 1 {
-				dst = append(append(dst, s[start:i]...), "\uFFFD"...)
-				start = i + 1
-			}
-			i += size
-			continue
-		}
-		dst = append(dst, s[start:i]...)
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\b':
-			dst = append(dst, '\\', 'b')
-		case '\f':
-			dst = append(dst, '\\', 'f')
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', upperHex[c>>4], upperHex[c&15])
-		}
-		i++
-		start = i
-	}
-	return append(append(dst, s[start:]...), '"')
 }

@@ -26,7 +26,7 @@ func appendObjectSchema(dst []byte, fields []types.Field) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendJSONString(dst, f.Name), ':')
+		dst = append(types.AppendJSONString(dst, f.Name), ':')
 		dst = appendJSONSchema(dst, f.Type, i)
 	}
 	return append(dst, "}}"...)

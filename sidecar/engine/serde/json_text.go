@@ -83,7 +83,7 @@ func (d *jsonDecoder) appendCompact(dst []byte, depth int) ([]byte, error) {
 			if escaped {
 				raw = unescape(raw)
 			}
-			dst = append(appendJSONString(dst, string(raw)), ':')
+			dst = append(types.AppendJSONString(dst, string(raw)), ':')
 			if dst, err = d.appendCompact(dst, depth+1); err != nil {
 				return nil, err
 			}
@@ -108,7 +108,7 @@ func (d *jsonDecoder) appendCompact(dst []byte, depth int) ([]byte, error) {
 		}
 	case '"':
 		s, err := d.str()
-		return appendJSONString(dst, s), err
+		return types.AppendJSONString(dst, s), err
 	case 'n':
 		return append(dst, "null"...), d.literal("null")
 	}
