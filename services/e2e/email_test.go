@@ -174,8 +174,41 @@ func TestEmail(t *testing.T) {
 			sub("AnOperatorDecides", operator)
 			sub("StatsSurviveRestarts", statsSurvive)
 			sub("RestartsSendNothingTwice", restarts)
+			sub("ACrashBetweenIntentAndResult", crash)
+			sub("ASlowServerIsNotWaitedForForEver", slow)
 		})
 	}
+}
+
+// The whole flow, from the POST to the mail.
+func TestEmailWholeFlow(t *testing.T) {
+	m := &mailing{smtp: smtptest.Start(t, smtptest.Options{})}
+	m.stack = start(t, options{
+		only: []string{"orders", "fraud", "inventory", "details", "email"},
+		env:  map[string]string{"SMTP_ADDR": m.smtp.Addr(), "SMTP_TLS": "none"},
+	})
+	m.customer(1, nil)
+	m.stock("JUMPERS", 1)
+	m.post(newOrder("good", 1, "JUMPERS", 1, "20.00"))
+	require.Equal(t, "VALIDATED", m.final("good").State)
+	m.post(newOrder("bad", 1, "JUMPERS", 1, "20.00"))
+	require.Equal(t, "FAILED", m.final("bad").State, "there was one")
+	m.pay("p-bad", "bad", time.Now())
+	m.pay("p-good", "good", time.Now())
+	m.awaitStatus("good", "SENT")
+	m.post(newOrder("last", 1, "JUMPERS", -1, "20.00"))
+	m.final("last")
+	assert.Equal(t, map[string]int{"good": 1}, m.mailsOf())
+	assert.Equal(t, map[string]string{"good": "gold", "bad": "gold", "last": "gold"}, byKey(m.await("gold", 3), "CUSTOMERLEVEL"))
+}
+
+// The small tests of the Node.js program.
+func TestEmailerNode(t *testing.T) {
+	command := nodeEmailer(t)
+	cmd := exec.Command(command[0], "--test", "test/")
+	cmd.Dir = filepath.Dir(command[1])
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
 }
 
 // Scenario 1 of the reference: the mailer gets exactly that order, payment and
@@ -521,5 +554,78 @@ func restarts(t *testing.T, m *mailing) {
 	assert.Equal(t, before, after)
 	for id, n := range after {
 		assert.Equal(t, 1, n, id)
+	}
+}
+
+// The program is killed when the server has the mail and hasn't said so.
+func crash(t *testing.T, m *mailing) {
+	for _, policy := range []string{"hold", "resend"} {
+		m.terminate("email")
+		p := m.procs["email"]
+		p.env = append(p.env, "EMAIL_CRASH_POLICY="+policy)
+		m.run("email")
+		m.ready("email")
+		id := "crash-" + policy
+		dead, reached, first := make(chan struct{}), make(chan struct{}), true
+		m.smtp.Hook(func(step smtptest.Step, order string) smtptest.Action {
+			if step != smtptest.Taken || order != id || !first {
+				return smtptest.GoOn()
+			}
+			first = false
+			close(reached)
+			return smtptest.WaitFor(dead)
+		})
+		m.paid(id, 15)
+		<-reached
+		assert.Equal(t, "SENDING", m.awaitStatus(id, "SENDING").str("STATUS"), "the intent is on record")
+		m.kill("email")
+		close(dead)
+		m.run("email")
+		m.ready("email")
+		if policy == "hold" {
+			held := m.awaitStatus(id, "HELD")
+			assert.Contains(t, held.str("REASON"), "the program ended while it sent this mail")
+			m.paid("after-"+id, 15)
+			m.awaitStatus("after-"+id, "SENT")
+			assert.Equal(t, 1, m.mailsOf()[id])
+			continue
+		}
+		m.awaitStatus(id, "SENT")
+		var ids []string
+		for _, mail := range m.smtp.Mails() {
+			if mail.OrderID() == id {
+				ids = append(ids, mail.Header("Message-ID"))
+			}
+		}
+		require.Len(t, ids, 2, "resend: none is lost, and one more may come")
+		assert.Equal(t, ids[0], ids[1], "by which it is known")
+	}
+}
+
+// The server hangs once at each step before a mail is out.
+func slow(t *testing.T, m *mailing) {
+	m.terminate("email")
+	p := m.procs["email"]
+	p.env = append(p.env, "SMTP_TIMEOUT=3s")
+	m.run("email")
+	m.ready("email")
+	hung := map[smtptest.Step]bool{}
+	m.smtp.Hook(func(step smtptest.Step, _ string) smtptest.Action {
+		switch step {
+		case smtptest.Connect, smtptest.Hello, smtptest.Mail, smtptest.Rcpt, smtptest.Data:
+			if !hung[step] {
+				hung[step] = true
+				return smtptest.Wait(time.Minute)
+			}
+		}
+		return smtptest.GoOn()
+	})
+	for i := range 6 {
+		m.paid(fmt.Sprintf("slow-%d", i), 15)
+	}
+	for i := range 6 {
+		id := fmt.Sprintf("slow-%d", i)
+		m.awaitStatus(id, "SENT")
+		assert.Equal(t, 1, m.mailsOf()[id])
 	}
 }

@@ -168,7 +168,8 @@ func (s *Server) Stop() {
 }
 
 // Hook asks f at each step of each connection from now on; nil: all goes well.
-// The text is the client's command, at Dot and Taken the order's id.
+// The text is the client's command, at Dot and Taken the order's id. f must not
+// call the server.
 func (s *Server) Hook(f func(Step, string) Action) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
