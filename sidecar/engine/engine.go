@@ -41,6 +41,9 @@ type Config struct {
 	// CommitInterval is the longest a query's transaction stays open under load; 0
 	// is 100 ms. An idle query commits at once.
 	CommitInterval time.Duration
+	// OffsetInterval is how long a query may wait to note that it has read records
+	// which changed nothing; 0 is 1 s.
+	OffsetInterval time.Duration
 	// Properties are ksqlDB settings (ksql.…, or Kafka Streams' own) for all
 	// statements; a request's properties come before them.
 	Properties map[string]string
@@ -144,7 +147,7 @@ func (e *Engine) start(ctx context.Context) error {
 		return err
 	}
 	e.rt, err = runtime.New(ctx, runtime.Config{Client: e.cfg.Client, ServiceID: e.cfg.ServiceID, StateDir: e.cfg.StateDir,
-		Functions: e.functions, Schemas: e.cfg.Schemas, Replication: e.cfg.Replication, CommitInterval: e.cfg.CommitInterval,
+		Functions: e.functions, Schemas: e.cfg.Schemas, Replication: e.cfg.Replication, CommitInterval: e.cfg.CommitInterval, OffsetInterval: e.cfg.OffsetInterval,
 		ProcessingLog: problems, Logger: e.log})
 	if err != nil {
 		return err

@@ -100,19 +100,25 @@ func (r *replay) send(x *exchange, body string) (int, http.Header, string, error
 		b, err := io.ReadAll(resp.Body)
 		return resp.StatusCode, resp.Header, string(b), err
 	}
-	want := len(strings.Split(strings.TrimRight(x.Response.Body, ",\n"), "\n"))
+	want := strings.Count(strings.TrimRight(x.Response.Body, "\n"), "\n") + 1
+	last := byte('\n')
+	if strings.HasPrefix(x.Response.Body, "[") { // a row ends where the next begins
+		last = '}'
+		want = strings.Count(x.Response.Body, "}}")
+	}
 	timer := time.AfterFunc(4*time.Second, cancel)
 	defer timer.Stop()
-	return resp.StatusCode, resp.Header, readLines(bufio.NewReader(resp.Body), want), nil
+	return resp.StatusCode, resp.Header, readLines(bufio.NewReader(resp.Body), last, want), nil
 }
 
-// readLines reads n lines that aren't empty, or those that come until ctx ends.
-func readLines(body *bufio.Reader, n int) string {
+// readLines reads n lines that aren't empty, or those that come until ctx ends. Where
+// they end with a brace, it takes two.
+func readLines(body *bufio.Reader, last byte, n int) string {
 	var out strings.Builder
 	for n > 0 {
-		line, err := body.ReadString('\n')
+		line, err := body.ReadString(last)
 		out.WriteString(line)
-		if strings.TrimSpace(line) != "" {
+		if strings.TrimSpace(line) != "" && (last != '}' || strings.HasSuffix(out.String(), "}}")) {
 			n--
 		}
 		if err != nil {
@@ -153,7 +159,7 @@ func (r *replay) closeQuery(x *exchange, raw string) {
 	}
 	defer resp.Body.Close()
 	body := bufio.NewReader(resp.Body)
-	got := readLines(body, strings.Count(rows, "\n"))
+	got := readLines(body, '\n', strings.Count(rows, "\n"))
 	r.noteIDs(got, rows)
 	r.request(x)
 	rest, err := io.ReadAll(body) // until the server ends it

@@ -114,7 +114,7 @@ func newServer(t *testing.T, brokers []string, dir string, set setting) *server 
 	}
 	maps.Copy(properties, set.properties)
 	e, err := engine.New(ctx, engine.Config{Brokers: brokers, StateDir: dir, Address: "127.0.0.1:38088", Logger: log,
-		ServiceID: set.service, Properties: properties})
+		ServiceID: set.service, Properties: properties, OffsetInterval: 5 * time.Millisecond})
 	require.NoError(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

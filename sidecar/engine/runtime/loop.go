@@ -9,9 +9,6 @@ import (
 const (
 	// quantum is how many records a task processes before the next task has its turn.
 	quantum = 512
-	// lazy is how long offsets may wait to be committed behind which nothing was
-	// written: read again, such records have no effect again.
-	lazy = time.Second
 	// closing bounds the last commit of a query that is told to stop.
 	closing = 5 * time.Second
 	// Commits beyond a burst keep a distance: a busy query gathers records rather
@@ -79,7 +76,7 @@ func (l *life) loop(ctx context.Context) error {
 		}
 		var wait time.Duration = -1
 		if !since.IsZero() {
-			due := since.Add(lazy)
+			due := since.Add(q.rt.cfg.OffsetInterval)
 			if l.urgent() {
 				due = now.Add(pace.wait(now))
 			}

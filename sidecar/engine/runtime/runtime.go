@@ -39,6 +39,9 @@ type Config struct {
 	// CommitInterval is the longest a transaction stays open under load; an idle
 	// query commits as soon as its input is drained. Default 100 ms.
 	CommitInterval time.Duration
+	// OffsetInterval is how long offsets may wait to be committed behind which
+	// nothing was written: read again, such records have no effect again. 0 is 1 s.
+	OffsetInterval time.Duration
 	// PurgeInterval is how often repartition topics are emptied behind what was
 	// read. Default 30 s.
 	PurgeInterval time.Duration
@@ -73,6 +76,9 @@ type Runtime struct {
 func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	if cfg.CommitInterval <= 0 {
 		cfg.CommitInterval = 100 * time.Millisecond
+	}
+	if cfg.OffsetInterval <= 0 {
+		cfg.OffsetInterval = time.Second
 	}
 	if cfg.PurgeInterval <= 0 {
 		cfg.PurgeInterval = purgeInterval
