@@ -132,8 +132,10 @@ func (t *Table) Close() {
 	<-t.stopped
 }
 
-// assign takes all partitions from their beginning, and returns them.
-func (t *Table) assign(ctx context.Context, c *kafka.Consumer) (map[int32]bool, error) {
+// assign takes all partitions from their beginning, and returns where they end
+// now. That is what a start has to read: the end of a topic that is written all
+// the time is never seen.
+func (t *Table) assign(ctx context.Context, c *kafka.Consumer) (map[int32]kafka.Offset, error) {
 	for {
 		md, err := c.GetMetadata(&t.topic, false, 2000)
 		if err == nil {
@@ -142,10 +144,14 @@ func (t *Table) assign(ctx context.Context, c *kafka.Consumer) (map[int32]bool, 
 				return nil, fmt.Errorf("topic %s does not exist; create what is missing (ksql/topics.yaml lists all topics) and start again", t.topic)
 			}
 			if found.Error.Code() == kafka.ErrNoError {
-				behind := map[int32]bool{}
+				behind := map[int32]kafka.Offset{}
 				var at []kafka.TopicPartition
 				for _, p := range found.Partitions {
-					behind[p.ID] = true
+					_, end, err := c.QueryWatermarkOffsets(t.topic, p.ID, 2000)
+					if err != nil {
+						return nil, fmt.Errorf("the end of partition %d of %s: %w", p.ID, t.topic, err)
+					}
+					behind[p.ID] = kafka.Offset(end)
 					at = append(at, kafka.TopicPartition{Topic: &t.topic, Partition: p.ID, Offset: kafka.OffsetBeginning})
 				}
 				return behind, c.Assign(at)
@@ -160,10 +166,16 @@ func (t *Table) assign(ctx context.Context, c *kafka.Consumer) (map[int32]bool, 
 	}
 }
 
-func (t *Table) take(ev kafka.Event, behind map[int32]bool) {
+func (t *Table) take(ev kafka.Event, behind map[int32]kafka.Offset) {
 	switch e := ev.(type) {
 	case *kafka.Message:
 		t.Put(string(e.Key), e.Value)
+		// What is before the end may be a transaction's marker, which isn't seen:
+		// then the next record or the end says so.
+		p := e.TopicPartition
+		if end, ok := behind[p.Partition]; ok && p.Offset+1 >= end {
+			delete(behind, p.Partition)
+		}
 	case kafka.PartitionEOF:
 		delete(behind, e.Partition)
 	}

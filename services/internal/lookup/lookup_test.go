@@ -39,6 +39,34 @@ func TestTable(t *testing.T) {
 	require.Eventually(t, func() bool { _, ok := table.Get("MOONS"); return ok }, transacttest.Patience, 10*time.Millisecond)
 }
 
+// A topic that is written all the time never shows its end; what was there at the
+// start is enough.
+func TestStartWhileTheTopicIsWritten(t *testing.T) {
+	b := transacttest.NewBroker(t)
+	b.Compacted("prices", 1)
+	ctx, cancel := context.WithTimeout(t.Context(), transacttest.Patience)
+	defer cancel()
+	b.Put("prices", "HATS", "20")
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				b.Put("prices", "SOCKS", "5")
+			}
+		}
+	}()
+	defer func() { close(stop); <-stopped }()
+	table := New("prices")
+	require.NoError(t, table.Start(ctx, config(b)))
+	defer table.Close()
+	_, ok := table.Get("HATS")
+	require.True(t, ok)
+}
+
 func TestStartFails(t *testing.T) {
 	b := transacttest.NewBroker(t)
 	ctx, cancel := context.WithTimeout(t.Context(), transacttest.Patience)
