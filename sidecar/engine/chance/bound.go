@@ -1,6 +1,10 @@
 package chance
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 	"runtime/metrics"
 	"testing"
 	"time"
@@ -19,9 +23,7 @@ const (
 // fault), allocates without proportion, or doesn't come back at all.
 func Bound(t *testing.T, size int, f func()) {
 	t.Helper()
-	// What hangs can't be stopped: the process ends, and the fuzzer has the input.
-	hung := time.AfterFunc(givingUpIn, func() { panic("an input is worked on without an end") })
-	defer hung.Stop()
+	defer Ends()()
 	began, held := used(), allocated()
 	f()
 	if work := used() - began; work > maxWork {
@@ -30,6 +32,21 @@ func Bound(t *testing.T, size int, f func()) {
 	if n := allocated() - held; n > maxMemory+uint64(size)*perByte {
 		t.Errorf("%d bytes took %d MB of memory", size, n>>20)
 	}
+}
+
+// Ends ends the process when the function that it returns isn't called within a
+// minute: what hangs can't be stopped otherwise, and the fuzzer then has the input.
+// A fuzzer doesn't show what the process says, so what it was doing is written to a
+// file in the folder of temporary files.
+func Ends() (done func()) {
+	hung := time.AfterFunc(givingUpIn, func() {
+		stacks := make([]byte, 4<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		path := filepath.Join(os.TempDir(), fmt.Sprintf("sidestream-hung-%d.txt", os.Getpid()))
+		_ = os.WriteFile(path, stacks, 0o600)
+		panic("an input is worked on without an end: see " + path)
+	})
+	return func() { hung.Stop() }
 }
 
 // allocated are the bytes that the process asked for so far.

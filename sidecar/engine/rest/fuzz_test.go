@@ -71,6 +71,7 @@ func FuzzRequests(f *testing.F) {
 		}
 	})
 	f.Fuzz(func(t *testing.T, endpoint byte, raw bool, text string) {
+		defer chance.Ends()() // a server's start and end too
 		if target == nil || target.worn() {
 			if target != nil {
 				target.stop(t)
