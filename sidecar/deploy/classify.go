@@ -20,6 +20,9 @@ func (p *planner) classify(ctx context.Context, it *item) error {
 	if st.Class == Forbidden {
 		return nil
 	}
+	if it.old != nil {
+		st.Diff = diff(lines(it.old.Node), lines(it.stmt.Node))
+	}
 	switch {
 	case it.stmt.Kind == Type:
 		p.classifyType(it)
@@ -58,7 +61,7 @@ func (p *planner) strangers(it *item) {
 		return
 	}
 	for _, q := range append(slices.Clone(d.ReadQueries), d.WriteQueries...) {
-		if !p.known[q.ID] {
+		if !p.known[q.ID] && len(q.Sinks) > 0 { // without a sink it is a SOURCE TABLE's own
 			it.impact = none
 			it.step.Class, it.step.Allowed = Forbidden, false
 			it.step.Reason = fmt.Sprintf("it is to be made anew (%s), but query %s, which isn't of this folder, uses it", it.step.Reason, q.ID)
@@ -424,6 +427,7 @@ var (
 	columnsChanged = regexp.MustCompile(`The following columns are changed, missing or reordered: \[(.*)\]`)
 	keysChanged    = regexp.MustCompile(`The following key columns are changed, missing or reordered: \[(.*)\]`)
 	notYet         = regexp.MustCompile(`Upgrades not yet supported for (\w+)`)
+	windowOf       = regexp.MustCompile(`window=Optional\[(WindowInfo\{[^}]*\})`)
 	mustMatch      = regexp.MustCompile(`must have matching (.+?)\. Values differ: (.*) vs\. (.*)`)
 )
 
@@ -469,6 +473,9 @@ func because(err error) string {
 	case strings.Contains(text, "' has timestampColumn = "):
 		return "its TIMESTAMP changes"
 	case strings.Contains(text, "' has topic = "):
+		if w := windowOf.FindAllStringSubmatch(text, 2); len(w) == 2 && w[0][1] != w[1][1] {
+			return "its window changes"
+		}
 		return "its topic or its format changes"
 	case strings.Contains(text, "' has type = "):
 		return "a stream becomes a table, or a table a stream"

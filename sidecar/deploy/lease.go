@@ -28,12 +28,11 @@ import (
 //
 // Who was fenced by somebody that then found the lease taken begins again and
 // goes on. A holder that dies leaves a lease that isn't renewed: whoever has
-// watched it for leaseTTL takes it. No clocks are compared.
-const (
-	leaseTTL   = 15 * time.Second
-	leaseRenew = 4 * time.Second
-	leasePoll  = 300 * time.Millisecond
-)
+// watched it for LeaseTTL takes it. No clocks are compared.
+const leasePoll = 200 * time.Millisecond
+
+// LeaseTTL is how long the lease of an applier that died keeps others waiting.
+const LeaseTTL = 15 * time.Second
 
 type leaseRecord struct {
 	Holder   string    `json:"holder"`
@@ -96,7 +95,7 @@ func (l *Ledger) acquire(ctx context.Context, waiting func(string)) error {
 			if cur.offset != seen {
 				seen, since = cur.offset, time.Now()
 			}
-			if time.Since(since) < leaseTTL {
+			if time.Since(since) < l.TTL {
 				if waiting != nil && told != cur.Holder {
 					told = cur.Holder
 					waiting(cur.Holder)
@@ -229,7 +228,8 @@ type leaseKeeper struct {
 }
 
 func (k *leaseKeeper) run(ctx context.Context) {
-	tick := time.NewTicker(leaseRenew)
+	ttl := k.ledger.TTL
+	tick := time.NewTicker(ttl / 4)
 	defer tick.Stop()
 	last, n := time.Now(), 0
 	for {
@@ -241,7 +241,7 @@ func (k *leaseKeeper) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		n++
-		try, cancel := context.WithTimeout(ctx, leaseTTL/2)
+		try, cancel := context.WithTimeout(ctx, ttl/2)
 		err := k.ledger.write(try, k.ledger.leaseKey(), &leaseRecord{Holder: k.ledger.holder, Since: k.since, Renewed: n})
 		cancel()
 		switch {
@@ -250,7 +250,7 @@ func (k *leaseKeeper) run(ctx context.Context) {
 		case errors.Is(err, errLeaseLost):
 			k.lose(err)
 			return
-		case time.Since(last) > leaseTTL-leaseRenew:
+		case time.Since(last) > ttl*3/4:
 			k.lose(fmt.Errorf("%w: the lease can't be renewed: %w", errLeaseLost, err))
 			return
 		}

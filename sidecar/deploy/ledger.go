@@ -64,6 +64,9 @@ func hash(sql string) string {
 // Ledger remembers what was applied to a server, by the name of the object, in a
 // compacted topic that all services share. Who writes holds its [Ledger.Lock].
 type Ledger struct {
+	// TTL of the lease, by default LeaseTTL.
+	TTL time.Duration
+
 	kafka   *Kafka
 	service string
 	holder  string
@@ -79,7 +82,7 @@ func OpenLedger(ctx context.Context, brokers []string, serviceID string) (*Ledge
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{kafka: k, service: serviceID}
+	l := &Ledger{TTL: LeaseTTL, kafka: k, service: serviceID}
 	if err := l.makeTopic(ctx); err != nil {
 		k.Close()
 		return nil, err

@@ -165,7 +165,11 @@ func (t *together) equal(ctx context.Context, m *member) error {
 	outside := t.outside(m)
 	said := time.Now()
 	for try := 1; ; try++ {
-		if err := t.both(bounded, "PAUSE", m.queryID, m.id); err != nil {
+		pause := t.both
+		if try > 3 {
+			pause = t.atOnce
+		}
+		if err := pause(bounded, "PAUSE", m.queryID, m.id); err != nil {
 			return err
 		}
 		old, err := t.still(bounded, m.queryID, outside)
@@ -210,8 +214,34 @@ func (t *together) both(ctx context.Context, verb string, ids ...string) error {
 	for _, id := range ids {
 		sql.WriteString(verb + " " + id + ";")
 	}
+	return t.statements(ctx, sql.String())
+}
+
+// atOnce pauses two queries at the same moment: PAUSE ALL does, and the others are
+// let go on in the same request.
+func (t *together) atOnce(ctx context.Context, _ string, ids ...string) error {
+	if err := t.server.lookShort(ctx); err != nil {
+		return err
+	}
+	sql := "PAUSE ALL;"
+	for _, q := range t.server.queries {
+		if slices.Contains(ids, q.ID) || paused(q) {
+			continue
+		}
+		sql += "RESUME " + q.ID + ";"
+		if !slices.Contains(t.op.Paused, q.ID) {
+			t.op.Paused = append(t.op.Paused, q.ID)
+		}
+	}
+	if err := t.saved(ctx); err != nil {
+		return err
+	}
+	return t.statements(ctx, sql)
+}
+
+func (t *together) statements(ctx context.Context, sql string) error {
 	for {
-		_, err := t.server.client.Execute(ctx, client.Statements{SQL: sql.String(), AfterCommand: t.server.last})
+		_, err := t.server.client.Execute(ctx, client.Statements{SQL: sql, AfterCommand: t.server.last})
 		if !busy(err) {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -61,6 +62,8 @@ type Step struct {
 	Server string `json:"server,omitempty"`
 	// Do says what to do about it, or what is done.
 	Do string `json:"do,omitempty"`
+	// Diff of the two texts in their canonical form: the lines that differ, with - and +.
+	Diff []string `json:"diff,omitempty"`
 	// QueryID that runs now; Topic that it has, NewTopic that it is to have.
 	QueryID  string `json:"queryId,omitempty"`
 	Topic    string `json:"topic,omitempty"`
@@ -499,6 +502,9 @@ func (p *planner) after() error {
 		failed[s.Name] = true
 		if strings.Contains(err.Error(), topicExists) {
 			it.step.Class, it.step.Reason = Forbidden, oneLine(err.Error())
+			if m := wrongCount.FindStringSubmatch(it.step.Reason); m != nil {
+				it.step.Reason = fmt.Sprintf("it makes topic %s with %s partitions, and the topic has %s", m[1], m[2], m[3])
+			}
 			it.step.Do = "partitions, replicas and retention are the topic's: change topics.yaml, or give the new version a topic of its own (KAFKA_TOPIC)"
 			continue
 		}
@@ -510,6 +516,8 @@ func (p *planner) after() error {
 	}
 	return nil
 }
+
+var wrongCount = regexp.MustCompile(`A Kafka topic with the name '([^']*)' already .* KSQL expects (\d+) partitions \(topic has (\d+)\)`)
 
 const topicExists = "already exists, with different partition/replica/retention configuration"
 

@@ -2,14 +2,16 @@ package deploy
 
 import (
 	"regexp"
+	"strings"
 
 	"github.com/sidestream/sidestream/sidecar/engine/ast"
 )
 
 var (
-	orReplace  = regexp.MustCompile(`(?i)^\s*CREATE\s+OR\s+REPLACE\b`)
-	createWord = regexp.MustCompile(`(?i)^\s*CREATE\b`)
-	insertWord = regexp.MustCompile(`(?i)^\s*INSERT\s+INTO\b`)
+	orReplace   = regexp.MustCompile(`(?i)^\s*CREATE\s+OR\s+REPLACE\b`)
+	createWord  = regexp.MustCompile(`(?i)^\s*CREATE\b`)
+	decimalType = regexp.MustCompile(`DECIMAL\((\d+), (\d+)\)`)
+	insertWord  = regexp.MustCompile(`(?i)^\s*INSERT\s+INTO\b`)
 )
 
 // plainText is a statement without OR REPLACE, which a server keeps in its text.
@@ -71,4 +73,50 @@ func (s *Statement) properties() ast.Properties {
 func (s *Statement) readOnly() bool {
 	n, ok := s.Node.(*ast.CreateSource)
 	return ok && n.ReadOnly
+}
+
+// lines are a statement's canonical text, a clause or column each.
+func lines(node ast.Statement) []string {
+	text := canonical(node, nil)
+	text = decimalType.ReplaceAllString(text, "DECIMAL($1,$2)")
+	if _, ok := node.(*ast.CreateSource); ok {
+		text = strings.NewReplacer(") WITH (", "\n) WITH (\n  ", " (", " (\n  ", ", ", ",\n  ").Replace(text)
+	}
+	out := strings.Split(text, "\n")
+	for i, l := range out {
+		out[i] = strings.TrimSuffix(strings.TrimSpace(l), ",")
+	}
+	return out
+}
+
+// diff are the lines that differ, in the order of the texts.
+func diff(a, b []string) []string {
+	// common[i][j] is the length of the longest common part of a[i:] and b[j:].
+	common := make([][]int, len(a)+1)
+	for i := range common {
+		common[i] = make([]int, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if a[i] == b[j] {
+				common[i][j] = common[i+1][j+1] + 1
+			} else {
+				common[i][j] = max(common[i+1][j], common[i][j+1])
+			}
+		}
+	}
+	var out []string
+	for i, j := 0, 0; i < len(a) || j < len(b); {
+		switch {
+		case i < len(a) && j < len(b) && a[i] == b[j]:
+			i, j = i+1, j+1
+		case j == len(b) || i < len(a) && common[i+1][j] >= common[i][j+1]:
+			out = append(out, "- "+a[i])
+			i++
+		default:
+			out = append(out, "+ "+b[j])
+			j++
+		}
+	}
+	return out
 }

@@ -69,10 +69,10 @@ or the server can't be asked.`,
 
 // target is what plan and apply have in common: a folder, a server, its Kafka.
 type target struct {
-	server, brokers  *string
-	define, property *[]string
-	check            *bool
-	wait, limit      *time.Duration
+	server, brokers    *string
+	define, property   *[]string
+	check              *bool
+	wait, limit, lease *time.Duration
 
 	folder *deploy.Folder
 	client *client.Client
@@ -89,6 +89,7 @@ func targetFlags(cmd *cobra.Command) *target {
 		check:    f.Bool("check", true, "check the folder with the embedded engine's analysis first; false for SQL that only the server knows"),
 		wait:     f.Duration("wait", 30*time.Second, "how long the server may take to become ready"),
 		limit:    f.Duration("timeout", 5*time.Minute, "how long all of it may take"),
+		lease:    f.Duration("lease", deploy.LeaseTTL, "how long the lease of an applier that died is waited for"),
 	}
 }
 
@@ -144,8 +145,11 @@ func (t *target) connect(ctx context.Context) error {
 			return err
 		}
 	}
-	t.opts.Ledger, err = deploy.OpenLedger(ctx, at, info.ServiceID)
-	return err
+	if t.opts.Ledger, err = deploy.OpenLedger(ctx, at, info.ServiceID); err != nil {
+		return err
+	}
+	t.opts.Ledger.TTL = *t.lease
+	return nil
 }
 
 func printPlan(out io.Writer, dir string, p *deploy.Plan) {
@@ -187,6 +191,9 @@ func stepLines(s *deploy.Step) []string {
 	}
 	if s.Reason != "" {
 		add("%s", s.Reason)
+	}
+	for _, l := range s.Diff {
+		add("  %s", l)
 	}
 	if s.Do != "" {
 		add("→ %s", s.Do)
