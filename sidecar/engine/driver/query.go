@@ -18,6 +18,9 @@ type Query struct {
 	reads  map[string][]input // of outside topics
 	inside map[string][]input // of repartition topics
 	out    []delivery         // written during the current delivery
+	// Taken and Wrote count the records of outside topics that it has read and
+	// written.
+	Taken, Wrote int
 	// OnRow takes the rows of a plan.Emit.
 	OnRow func(r *exec.Row) error
 }
@@ -196,6 +199,7 @@ func (q *Query) deliver(topic string, r Record) ([]delivery, error) {
 		return nil, nil
 	}
 	q.out = nil
+	q.Taken++
 	for _, in := range inputs {
 		in.part.enqueue(in.read, r)
 	}
@@ -255,6 +259,7 @@ func (q *Query) emit(o *exec.Output) error {
 	}
 	r := t.append(Record{Key: o.Key, Value: o.Value, Time: o.Time, Headers: o.Headers, Partition: partition})
 	if !o.Internal {
+		q.Wrote++
 		q.out = append(q.out, delivery{name, r})
 		return nil
 	}
