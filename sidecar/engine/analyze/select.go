@@ -156,6 +156,9 @@ func (p *planner) project(r *relation, name string, items []item, bounds bool) (
 		if out.Schema.Key, err = p.splitKey(r, items, used); err != nil {
 			return nil, err
 		}
+		if p.newPlanner() && !r.table() {
+			r, out.Schema.Key = p.selectKey(r, items, used)
+		}
 	}
 	var values []plan.Expr
 	var rest []item
@@ -231,10 +234,45 @@ func (p *planner) splitKey(r *relation, items []item, used []bool) (key []schema
 			key = append(key, schema.Column{Name: names[0], Type: k.Type})
 		}
 	}
-	if missing && (len(key) > 0 || r.table() || p.env.Config[configNewPlanner] != "true") {
+	if missing && (r.table() || !p.newPlanner()) {
 		return nil, p.missingKey(r, items)
 	}
 	return key, nil
+}
+
+// newPlanner: the query is planned as by ksqlDB's new planner, which is off by
+// default.
+func (p *planner) newPlanner() bool { return p.env.Config[configNewPlanner] == "true" }
+
+// selectKey gives a stream the key that the SELECT list has: its key columns, in
+// that order, of which some may be missing.
+func (p *planner) selectKey(r *relation, items []item, used []bool) (*relation, []schema.Column) {
+	var key []schema.Column
+	var from []plan.Expr
+	for i, it := range items {
+		if !used[i] {
+			continue
+		}
+		for j, k := range r.schema().Key {
+			if isRef(it.expr, k.Name) {
+				key = append(key, schema.Column{Name: it.name, Type: k.Type})
+				from = append(from, &plan.Column{Name: k.Name, InKey: true, Index: j, Type: k.Type})
+			}
+		}
+	}
+	same := len(key) == len(r.schema().Key)
+	for i, x := range from {
+		same = same && x.(*plan.Column).Index == i
+	}
+	if same {
+		return r, key
+	}
+	out := r.output("SelectKey")
+	out.Schema.Key = nil
+	for i, x := range from {
+		out.Schema.Key = append(out.Schema.Key, schema.Column{Name: x.(*plan.Column).Name, Type: key[i].Type})
+	}
+	return r.with(&plan.Rekey{Output: out, Input: r.node, Keys: from}), key
 }
 
 func quoteAll(names []string) []string {
