@@ -13,6 +13,11 @@ const SQLSuffix = "-sql"
 // share it, each under its service's key.
 const Ledger = "sidestream-applied"
 
+// versionMark stands between a topic's name and the number of its version: an
+// applier that can't change a query in place builds a new version beside the old
+// one, in the topic fraud-validations_v2.
+const versionMark = "_v"
+
 // ServiceID is ksqlDB's service id of a sidecar, for the service's name.
 func ServiceID(service string) string { return service + "_" }
 
@@ -100,8 +105,14 @@ func Rules(topics []Topic) ([]Rule, error) {
 			switch {
 			case t.Owner == p:
 				out = append(out, Rule{Principal: p, Resource: TopicResource, Name: t.Name, Operations: []Operation{Read, Write, Describe, DescribeConfigs}})
+				if versions := t.Name + versionMark; strings.HasSuffix(p, SQLSuffix) {
+					out = append(out, Rule{Principal: p, Resource: TopicResource, Name: versions, Prefix: true, Operations: []Operation{Read, Write, Create, Delete, Describe, DescribeConfigs}})
+				}
 			case t.Readers == nil || slices.Contains(t.Readers, p):
 				out = append(out, Rule{Principal: p, Resource: TopicResource, Name: t.Name, Operations: []Operation{Read, Describe, DescribeConfigs}})
+				if versions := t.Name + versionMark; strings.HasSuffix(t.Owner, SQLSuffix) {
+					out = append(out, Rule{Principal: p, Resource: TopicResource, Name: versions, Prefix: true, Operations: []Operation{Read, Describe, DescribeConfigs}})
+				}
 			}
 		}
 		if service, ok := strings.CutSuffix(p, SQLSuffix); ok {

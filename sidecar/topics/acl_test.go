@@ -21,7 +21,7 @@ import (
 const password = "not-a-secret"
 
 func bounded(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -212,6 +212,36 @@ func TestMatrix(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, diff.Missing)
 	require.Empty(t, diff.Extra)
+}
+
+// A query that is built anew gets a topic of its own, beside the one of the file:
+// its owner makes and writes it, whoever reads the first reads it too.
+func TestVersions(t *testing.T) {
+	ctx := bounded(t)
+	addr := closed(t, []string{"a-sql", "b-sql", "c"})
+	admin := as(t, addr, "admin")
+	resp, err := kadm.NewClient(admin).CreateTopics(ctx, 1, 1, nil, "t_v2")
+	require.NoError(t, err)
+	require.NoError(t, resp.Error())
+	rules, err := topics.Rules([]topics.Topic{{Name: "t", Owner: "a-sql", Readers: []string{"b-sql"}}, {Name: "p", Owner: "c"}})
+	require.NoError(t, err)
+	_, err = topics.Apply(ctx, admin, rules, false)
+	require.NoError(t, err)
+	for user, want := range map[string][]topics.Operation{
+		"a-sql": {topics.Write, topics.Read, topics.Describe, topics.DescribeConfigs, topics.Delete, topics.Create},
+		"b-sql": {topics.Read, topics.Describe, topics.DescribeConfigs},
+		"c":     nil,
+	} {
+		var got []topics.Operation
+		cl := as(t, addr, user, kgo.DisableIdempotentWrite())
+		for _, k := range kinds {
+			if let(t, k.try(ctx, cl, "t_v2")) {
+				got = append(got, k.op)
+			}
+		}
+		require.Equal(t, want, got, user)
+	}
+	require.False(t, let(t, kinds[7].try(ctx, as(t, addr, "c"), "p_v2")), "a program makes no versions")
 }
 
 func TestApplyTakesAwayWhatTheFileDoesNotGive(t *testing.T) {

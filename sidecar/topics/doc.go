@@ -18,6 +18,9 @@
 //     transactional ids _confluent-ksql-orders_…, the processing log
 //     orders_ksql_processing_log; and the embedded engine's _sidestream-orders_….
 //
+// What a sidecar owns it owns in every version: where a query can't be changed in
+// place, its applier makes fraud-validations_v2 beside fraud-validations.
+//
 // Nobody makes or deletes topics of topics.yaml but the administrator who runs
 // `sidestream topics apply` and `sidestream topics acls --apply`.
 //
