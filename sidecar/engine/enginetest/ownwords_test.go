@@ -39,11 +39,12 @@ func TestNoCaseInTheEngine(t *testing.T) {
 	})
 	require.NoError(t, err)
 	engine := code.String()
-	found := map[string]bool{}
+	found, looked := map[string]bool{}, map[string]bool{}
 	look := func(text string) {
-		if strings.Contains(engine, text) {
+		if !looked[text] && strings.Contains(engine, text) {
 			found[text] = true
 		}
+		looked[text] = true
 	}
 	for _, c := range cases {
 		look(c.ID)
