@@ -11,6 +11,7 @@
 //	queries.go   rules about what a query does
 //	sources.go   rules about what is declared
 //	topics.go    rules about topics.yaml
+//	programs.go  the rule about services.yaml
 //
 // A new rule: an entry in rules.yaml with the next number, a function under its
 // code in rule.go, a case in testdata.

@@ -68,6 +68,7 @@ func Run(p *project.Project) *Result {
 		}
 		allow(p, s, found, out)
 	}
+	out.Findings = append(out.Findings, programReads(p)...)
 	for _, list := range [][]Finding{out.Findings, out.Allowed} {
 		slices.SortStableFunc(list, func(a, b Finding) int {
 			return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Code, b.Code))
@@ -128,7 +129,7 @@ func Render(findings []Finding) string {
 	for _, f := range findings {
 		fmt.Fprintf(&b, "%s:%d:%d: %s %s: %s\n", f.File, f.Line, f.Column, f.Severity, f.Code, f.Message)
 		lines := strings.Split(f.text, "\n")
-		if f.Line >= 1 && f.Line <= len(lines) {
+		if f.text != "" && f.Line >= 1 && f.Line <= len(lines) {
 			line := strings.TrimRight(lines[f.Line-1], "\r")
 			fmt.Fprintf(&b, "    %s\n    %s%s\n", line, blank(line, f.Column-1), strings.Repeat("^", f.Length))
 		}

@@ -90,13 +90,13 @@ func TestCatalogue(t *testing.T) {
 		for what, text := range map[string]string{"title": r.Title, "why": r.Why, "instead": r.Instead, "bad": r.Bad, "good": r.Good} {
 			require.NotEmpty(t, text, "%s has no %s", r.Code, what)
 		}
-		require.Equal(t, r.Code != "SL000", checks[r.Code] != nil, r.Code)
+		require.Equal(t, r.Code != "SL000" && r.Code != "SL020", checks[r.Code] != nil, r.Code)
 		require.Contains(t, r.Explain(), r.Code+" "+r.Name)
 		found, ok := Find(strings.ToLower(r.Code))
 		require.True(t, ok)
 		require.Equal(t, r, found)
 	}
-	require.Len(t, checks, len(Rules)-1)
+	require.Len(t, checks, len(Rules)-2)
 }
 
 func TestKsqlIsClean(t *testing.T) {

@@ -62,7 +62,7 @@ func Find(name string) (Rule, bool) {
 }
 
 // checks are what the codes stand for: each looks at one statement. SL000 is
-// allow.go's.
+// allow.go's, SL020 looks at services.yaml (programs.go).
 var checks = map[string]func(*check, *project.Statement){
 	"SL001": noGrace,
 	"SL002": leftJoinToTable,
