@@ -79,7 +79,7 @@ images: ## an image for each program, into dist/images (BY=docker: with Docker)
 
 .PHONY: test-new
 test-new: ## a new service in Go, Node and Python: made, built, tested, run in a demo (needs npm and pip)
-	TEST_NEW=1 $(GO) test -count=1 -timeout 15m -run TestNewServices -v ./sidecar/scaffold
+	TEST_NEW=1 $(GO) test -count=1 -timeout 30m -run TestNewServices -v ./sidecar/scaffold
 
 .PHONY: test-kafka
 test-kafka: build ## the flow's tests on Apache Kafka (needs Java 17 and Maven)

@@ -252,7 +252,7 @@ func (b *builder) leaveOut() {
 		}
 	}
 	for id, n := range b.nodes { // who has nothing left
-		if n.Kind == Outside && !b.joined(id) {
+		if (n.Kind == Outside || n.Kind == Program) && !b.joined(id) {
 			delete(b.nodes, id)
 		}
 	}
