@@ -11,6 +11,7 @@
 //	sql_test.go       the SQL, its variables and checksums
 //	refused_test.go   values that are refused, and what the user is told
 //	network_test.go   who may reach whom
+//	watch_test.go     dashboards and alerts ask for metrics that there are
 //
 // It is a Go module of its own: Helm and Kubernetes bring some hundred modules
 // along, which the product neither needs nor should be held to.

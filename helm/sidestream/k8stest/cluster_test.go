@@ -108,6 +108,14 @@ func (c *cluster) tell() {
 		out, err := c.try(ctx, "kubectl", args...)
 		c.t.Logf("kubectl %s\n%s%v", strings.Join(args, " "), out, err)
 	}
+	for name, p := range c.pods() {
+		for _, s := range p.Status.ContainerStatuses {
+			if s.RestartCount > 0 {
+				out, err := c.try(ctx, "kubectl", "logs", name, "--container", s.Name, "--previous", "--tail", "30")
+				c.t.Logf("the last end of %s in %s\n%s%v", s.Name, name, out, err)
+			}
+		}
+	}
 }
 
 // forward is a port-forward to a Service, begun again when its pod goes.

@@ -108,6 +108,8 @@ func kill(t *testing.T, c *cluster, orders *forward) {
 	placed := make([]int, workers)
 	for w := range workers {
 		g.Go(func() error {
+			pace := time.NewTicker(100 * time.Millisecond)
+			defer pace.Stop()
 			for i := 0; ; i++ {
 				select {
 				case <-stop:
@@ -115,7 +117,7 @@ func kill(t *testing.T, c *cluster, orders *forward) {
 						placed[w] = i
 						return nil
 					}
-				default:
+				case <-pace.C:
 				}
 				id := fmt.Sprintf("load-%d-%d", w, i)
 				body := fmt.Sprintf(`{"id":%q,"customerId":%d,"product":"JUMPERS","quantity":1,"price":20.00}`, id, 1000+w*100000+i)
