@@ -40,11 +40,15 @@ func FuzzExpressions(f *testing.F) {
 		chance.Bound(t, len(expression)+len(rows), func() {
 			w := &writer{Source: chance.New(expression), functions: functions}
 			value, condition := w.any(4), w.typed(types.TBoolean, 2)
+			fold, rowsOf := w.fold(), w.table()
 			m := newMachine(t, functions)
 			src, _ := m.env.Catalog.Source("S")
 			cols := src.Schema.Value
 			all := m.create("CREATE STREAM V AS SELECT K, " + value + " AS V FROM S;")
 			some := m.create("CREATE STREAM W AS SELECT * FROM S WHERE " + condition + ";")
+			m.create("CREATE STREAM X AS SELECT K, " + rowsOf + " AS V FROM S;")
+			folds := newMachine(t, functions) // a sum that overflows ends its query
+			folds.create("CREATE TABLE A AS SELECT K, " + fold + " FROM S " + w.pick("", "WINDOW TUMBLING (SIZE 1 HOUR) ", "WINDOW HOPPING (SIZE 1 HOUR, ADVANCE BY 20 MINUTES) ", "WINDOW SESSION (1 HOUR) ") + "GROUP BY K;")
 			enc, err := serde.NewEncoder(plan.Format{Name: serde.JSON}, cols, serde.Options{})
 			require.NoError(t, err)
 			s := chance.New(rows)
@@ -52,6 +56,8 @@ func FuzzExpressions(f *testing.F) {
 				data, err := enc.Encode([]byte{}, s.Row(cols))
 				require.NoError(t, err)
 				require.NoError(t, m.driver.Pipe("s", driver.Record{Key: []byte("k"), Value: data}), "%s | %s", value, condition)
+				err = folds.driver.Pipe("s", driver.Record{Key: []byte("k"), Value: data, Time: int64(s.Byte()) << 16})
+				require.True(t, err == nil || strings.Contains(err.Error(), "overflow"), "%s: %v", fold, err)
 				if all {
 					require.Len(t, m.driver.Read("V"), n, "%s of %s", value, data)
 				}
@@ -257,18 +263,59 @@ func (w *writer) call(depth int) string {
 	return f.Name + "(" + strings.Join(args, ", ") + ")"
 }
 
-func (w *writer) argument(p function.Param, holes map[string]types.Type, depth int) string {
-	if p.Shape == nil {
-		t := p.Type
-		switch t.Kind {
-		case types.IntervalUnit:
-			return w.pick("MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS")
-		case types.Decimal:
-			if t.Precision == 0 {
-				t = types.TDecimal(12, 2)
+// fold is an aggregate function, with what stands behind it in a SELECT.
+func (w *writer) fold() string {
+	list := w.functions.List()
+	for i := int(w.Byte()); ; i++ {
+		f, ok := w.functions.Aggregate(list[i%len(list)].Name)
+		if !ok {
+			continue
+		}
+		o := f.Overloads[w.Intn(len(f.Overloads))]
+		args := w.arguments(o.Params, o.Variadic)
+		for _, c := range o.Consts {
+			switch c.Type.Kind {
+			case types.Boolean:
+				args = append(args, w.pick("TRUE", "FALSE"))
+			default:
+				args = append(args, w.pick("3", "1", "0", "-1", "1000000000"))
 			}
 		}
-		return w.typed(t, depth)
+		return f.Name + "(" + strings.Join(args, ", ") + ") AS V" + w.pick("", ", COUNT(*) AS N", ", MAX(D) AS N")
+	}
+}
+
+// table is a table function.
+func (w *writer) table() string {
+	list := w.functions.List()
+	for i := int(w.Byte()); ; i++ {
+		if f, ok := w.functions.Table(list[i%len(list)].Name); ok {
+			o := f.Overloads[w.Intn(len(f.Overloads))]
+			return f.Name + "(" + strings.Join(w.arguments(o.Params, o.Variadic), ", ") + ")"
+		}
+	}
+}
+
+func (w *writer) arguments(params []function.Param, variadic bool) (args []string) {
+	holes := map[string]types.Type{}
+	for i, p := range params {
+		n := 1
+		if variadic && i == len(params)-1 {
+			n = 1 + w.Intn(2)
+		}
+		for range n {
+			args = append(args, w.argument(p, holes, 1))
+		}
+	}
+	return args
+}
+
+func (w *writer) argument(p function.Param, holes map[string]types.Type, depth int) string {
+	if p.Shape == nil {
+		if p.Type.Kind == types.IntervalUnit {
+			return w.pick("MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS")
+		}
+		return w.typed(concrete(p.Type), depth)
 	}
 	if p.Shape.Kind == types.Lambda && p.Shape.Var == "" {
 		outer := len(w.lambdas)
@@ -282,6 +329,17 @@ func (w *writer) argument(p function.Param, holes map[string]types.Type, depth i
 		return "(" + strings.Join(params, ", ") + ") => " + body
 	}
 	return w.typed(w.fill(p.Shape, holes), depth)
+}
+
+// concrete gives a DECIMAL that stands for any a size.
+func concrete(t types.Type) types.Type {
+	switch {
+	case t.Kind == types.Decimal && t.Precision == 0:
+		return types.TDecimal(12, 2)
+	case t.Kind == types.Array:
+		return types.TArray(concrete(*t.Elem))
+	}
+	return t
 }
 
 // fill gives the holes of a shape types.
