@@ -11,8 +11,19 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/parser"
 )
 
-// maxStatements bounds the statements of one request, and with them its answer.
-const maxStatements = 1000
+// maxStatements bounds the statements of one request, and with them its answer;
+// maxSQL its text.
+const (
+	maxStatements = 1000
+	maxSQL        = 1 << 20
+)
+
+func tooLong(sql string) error {
+	if len(sql) <= maxSQL {
+		return nil
+	}
+	return BadRequest("The request's SQL has %d bytes, which are more than the %d that one may have: send it in several requests", len(sql), maxSQL)
+}
 
 // statementTimeout bounds the statements of one request together.
 const statementTimeout = 30 * time.Second
@@ -40,6 +51,9 @@ func (e *Engine) Execute(ctx context.Context, r Request) ([]Entity, error) {
 		if err := e.awaitSequence(ctx, r.After); err != nil {
 			return nil, asError(err, "")
 		}
+	}
+	if err := tooLong(r.SQL); err != nil {
+		return nil, err
 	}
 	stmts, err := parser.ParseScript(r.SQL, r.Variables)
 	if err != nil {

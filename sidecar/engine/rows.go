@@ -122,6 +122,9 @@ func (e *Engine) Query(ctx context.Context, r Request) (*Rows, *Printing, error)
 			return nil, nil, asError(err, text)
 		}
 	}
+	if err := tooLong(r.SQL); err != nil {
+		return nil, nil, err
+	}
 	stmts, err := parser.ParseScript(r.SQL, r.Variables)
 	if err != nil {
 		failed := syntaxError(err, text)

@@ -16,6 +16,7 @@ func (p *parser) expr() ast.Expr {
 	p.deeper()
 	left := p.andExpr()
 	for p.is("OR") {
+		p.link()
 		pos := p.cur().pos()
 		p.at++
 		left = &ast.Logical{Pos: pos, Or: true, L: left, R: p.andExpr()}
@@ -27,6 +28,7 @@ func (p *parser) expr() ast.Expr {
 func (p *parser) andExpr() ast.Expr {
 	left := p.notExpr()
 	for p.is("AND") {
+		p.link()
 		pos := p.cur().pos()
 		p.at++
 		left = &ast.Logical{Pos: pos, L: left, R: p.notExpr()}
@@ -129,6 +131,7 @@ func (p *parser) test(x ast.Expr, pos ast.Pos) ast.Expr {
 func (p *parser) value() ast.Expr {
 	left := p.sum()
 	for p.is("||") {
+		p.link()
 		pos := p.cur().pos()
 		p.at++
 		left = &ast.Concat{Pos: pos, L: left, R: p.sum()}
@@ -139,6 +142,7 @@ func (p *parser) value() ast.Expr {
 func (p *parser) sum() ast.Expr {
 	left := p.product()
 	for p.is("+") || p.is("-") {
+		p.link()
 		op, pos := ast.Add, p.cur().pos()
 		if p.is("-") {
 			op = ast.Subtract
@@ -163,6 +167,7 @@ func (p *parser) product() ast.Expr {
 		default:
 			return left
 		}
+		p.link()
 		pos := p.cur().pos()
 		p.at++
 		left = &ast.Arith{Pos: pos, Op: op, L: left, R: p.signed()}
@@ -194,6 +199,7 @@ func (p *parser) postfix(x ast.Expr) ast.Expr {
 		pos := p.cur().pos()
 		switch {
 		case p.is("->"):
+			p.link()
 			p.at++
 			if p.is("*") && p.starred == nil {
 				p.at++
@@ -202,6 +208,7 @@ func (p *parser) postfix(x ast.Expr) ast.Expr {
 			}
 			x = &ast.FieldOf{Pos: pos, X: x, Name: p.ident().Name}
 		case p.is("["):
+			p.link()
 			p.at++
 			p.deeper()
 			index := p.value()

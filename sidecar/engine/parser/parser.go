@@ -19,12 +19,24 @@ type parser struct {
 	// starred is where the last X->* was read; selectItem checks its place.
 	starred *ast.AllFields
 	// depth of nested expressions and types, which is bounded: they are read by
-	// recursion.
-	depth int
+	// recursion. links are the operators of the statement that make its expressions
+	// deep one after the other, as in 1 + 1 + 1: what comes behind the parser goes
+	// down them by recursion.
+	depth, links int
 }
 
 // maxDepth is how deeply expressions and types may nest.
 const maxDepth = 500
+
+// maxLinks is how many operators and joins a statement may have.
+const maxLinks = 20_000
+
+// Each join, and each expression of GROUP BY or PARTITION BY, is another step of the
+// plan, or another part of its key.
+const (
+	maxJoins  = 100
+	maxGroups = 200
+)
 
 func newParser(text string, from int) *parser {
 	return &parser{text: text, toks: tokens(text), at: from}
@@ -48,6 +60,9 @@ func (p *parser) try(f func()) (failed *diagnostic.Error) {
 	return nil
 }
 
+// maxMistakes is how many mistakes of a script are told of.
+const maxMistakes = 100
+
 // script reads all statements; after a mistake it goes on behind the next
 // semicolon.
 func (p *parser) script() ([]ast.Statement, error) {
@@ -55,6 +70,7 @@ func (p *parser) script() ([]ast.Statement, error) {
 	var errs diagnostic.Errors
 	for p.cur().kind != tEOF {
 		start := p.at
+		p.links = 0
 		failed := p.try(func() { out = append(out, p.statement()) })
 		if failed == nil {
 			continue
@@ -67,7 +83,9 @@ func (p *parser) script() ([]ast.Statement, error) {
 			p.at++
 		}
 		failed.Statement = p.since(start)
-		errs = append(errs, failed)
+		if errs = append(errs, failed); len(errs) == maxMistakes {
+			break
+		}
 	}
 	if errs != nil {
 		return nil, errs
@@ -204,6 +222,21 @@ func (p *parser) deeper() {
 	p.depth++
 	if p.depth > maxDepth {
 		p.syntax(p.cur(), "Write the statement with fewer nested parentheses.", "Nested too deeply: more than %d levels", maxDepth)
+	}
+}
+
+// link counts an operator of a chain.
+func (p *parser) link() {
+	p.links++
+	if p.links > maxLinks {
+		p.syntax(p.cur(), "Use IN for a list of values, or several statements.", "Too long: more than %d operators", maxLinks)
+	}
+}
+
+// atMost refuses one more of what there are n of.
+func (p *parser) atMost(n, most int, what string) {
+	if n >= most {
+		p.syntax(p.cur(), "", "Too long: more than %d %s", most, what)
 	}
 }
 

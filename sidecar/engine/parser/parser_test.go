@@ -184,3 +184,37 @@ func FuzzParse(f *testing.F) {
 		_, _ = parser.ParseScript(text, map[string]string{"a": "b"})
 	})
 }
+
+// TestBounds: what would make the server busy for long, or large, is a mistake that
+// says so.
+func TestBounds(t *testing.T) {
+	repeat := func(n int, part func(i int) string) string {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString(part(i))
+		}
+		return b.String()
+	}
+	same := func(s string) func(int) string { return func(int) string { return s } }
+	for text, want := range map[string]string{
+		"SELECT " + strings.Repeat("(", 100_000) + "1;":                                                                                "Nested too deeply: more than 500 levels",
+		"SELECT 1" + repeat(30_000, same("+1")) + " FROM s;":                                                                           "Too long: more than 20000 operators",
+		"SELECT a" + repeat(30_000, same("->b")) + " FROM s;":                                                                          "Too long: more than 20000 operators",
+		"SELECT a" + repeat(30_000, same("[1]")) + " FROM s;":                                                                          "Too long: more than 20000 operators",
+		"SELECT * FROM s WHERE a" + repeat(30_000, same(" OR a")) + ";":                                                                "Too long: more than 20000 operators",
+		"SELECT * FROM s" + repeat(101, same(" JOIN t WITHIN 1 DAY ON a = b")) + ";":                                                   "Too long: more than 100 joins",
+		"SELECT * FROM s GROUP BY a" + repeat(200, same(", a")) + ";":                                                                  "Too long: more than 200 expressions here",
+		"DEFINE a0 = 'xxxxxxxxxx';" + repeat(60, func(i int) string { return fmt.Sprintf("DEFINE a%d = '${a%d}${a%d}';", i+1, i, i) }): "With their variables replaced the statements up to here are longer than",
+	} {
+		_, err := parser.ParseScript(text, nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s…: want %q, got %.200v", text, want, err)
+		}
+	}
+	for _, text := range []string{strings.Repeat(";", 100_000), strings.Repeat("SELEC;", 100_000), strings.Repeat("${x} ", 100_000) + ";"} {
+		_, err := parser.ParseScript(text, nil)
+		if n := len(diagnostic.All(err)); n == 0 || n > 100 {
+			t.Errorf("%.20s…: %d mistakes told", text, n)
+		}
+	}
+}

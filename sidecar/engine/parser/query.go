@@ -115,6 +115,7 @@ func (p *parser) from(f *ast.From) {
 			return
 		}
 		p.expect("JOIN")
+		p.atMost(len(f.Joins), maxJoins, "joins")
 		join.Source = p.source()
 		if p.is("WITHIN") {
 			join.Within = p.within()
@@ -259,6 +260,7 @@ func (p *parser) grouping() []ast.Expr {
 	}
 	out := []ast.Expr{p.value()}
 	for p.accept(",") {
+		p.atMost(len(out), maxGroups, "expressions here")
 		out = append(out, p.value())
 	}
 	if closing != "" {

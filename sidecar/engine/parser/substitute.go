@@ -19,6 +19,10 @@ func Substitute(text string, vars map[string]string) (string, error) {
 	return out, err
 }
 
+// maxReplaced bounds a script with its variables replaced: values that hold values
+// could make it as large as one likes.
+const maxReplaced = 16 << 20
+
 // edit says that what stands at offset at of the result stood at from before.
 type edit struct{ at, from int }
 
@@ -63,6 +67,14 @@ func substitute(text string, vars map[string]string) (string, []edit, error) {
 				errs = append(errs, &diagnostic.Error{Kind: diagnostic.Syntax, Pos: pos,
 					Message: fmt.Sprintf("line %d:%d: Syntax Error\nVariable '%s' is not defined", pos.Line, pos.Col, name),
 					Hint:    "Write DEFINE " + name + " = '…'; before it, or give its value with the request."})
+			}
+			if len(errs) == maxMistakes {
+				return "", nil, errs
+			}
+			if ok && b.Len()+len(value) > maxReplaced {
+				pos := positionOf(text, i)
+				return "", nil, diagnostic.Errors{{Kind: diagnostic.Syntax, Pos: pos,
+					Message: fmt.Sprintf("line %d:%d: Syntax Error\nWith its variables replaced the text is longer than %d bytes", pos.Line, pos.Col, maxReplaced)}}
 			}
 			if ok {
 				edits = append(edits, edit{b.Len(), i})
@@ -131,13 +143,21 @@ func ParseScript(text string, vars map[string]string) ([]ast.Statement, error) {
 	}
 	var out []ast.Statement
 	var errs diagnostic.Errors
+	at := &place{text: text, line: 1, col: 1}
+	size := 0
 	for _, piece := range pieces {
 		if piece.Text == "" {
 			continue
 		}
-		statements, err := parsePiece(text, piece, known)
+		statements, n, err := parsePiece(at, piece, known)
+		if size += n; size > maxReplaced && err == nil {
+			err = diagnostic.Errors{{Kind: diagnostic.Syntax, Pos: piece.Pos, Statement: piece.Text,
+				Message: fmt.Sprintf("line %d:%d: Syntax Error\nWith their variables replaced the statements up to here are longer than %d bytes", piece.Pos.Line, piece.Pos.Col, maxReplaced)}}
+		}
 		if err != nil {
-			errs = append(errs, diagnostic.All(err)...)
+			if errs = append(errs, diagnostic.All(err)...); len(errs) >= maxMistakes {
+				break
+			}
 			continue
 		}
 		for _, s := range statements {
@@ -165,17 +185,40 @@ func undefine(vars map[string]string, name string) {
 	}
 }
 
-// parsePiece parses one statement of text with its variables replaced.
-func parsePiece(text string, piece Piece, vars map[string]string) ([]ast.Statement, error) {
+// place finds the positions of offsets that grow.
+type place struct {
+	text              string
+	offset, line, col int
+}
+
+func (p *place) at(offset int) ast.Pos {
+	offset = min(offset, len(p.text))
+	if offset < p.offset {
+		p.offset, p.line, p.col = 0, 1, 1
+	}
+	between := p.text[p.offset:offset]
+	if n := strings.Count(between, "\n"); n > 0 {
+		p.line += n
+		p.col = 1
+		between = between[strings.LastIndexByte(between, '\n')+1:]
+	}
+	p.col += utf8.RuneCountInString(between)
+	p.offset = offset
+	return ast.Pos{Offset: offset, Line: p.line, Col: p.col}
+}
+
+// parsePiece parses one statement of a text with its variables replaced, and tells
+// how long it is then.
+func parsePiece(at *place, piece Piece, vars map[string]string) ([]ast.Statement, int, error) {
 	replaced, edits, err := substitute(piece.Text, vars)
 	if err != nil {
 		for _, e := range diagnostic.All(err) {
-			e.Pos = positionOf(text, piece.Pos.Offset+e.Pos.Offset)
+			e.Pos = at.at(piece.Pos.Offset + e.Pos.Offset)
 			_, rest, _ := strings.Cut(e.Message, ": ")
 			e.Message = fmt.Sprintf("line %d:%d: %s", e.Pos.Line, e.Pos.Col, rest)
 			e.Statement = piece.Text
 		}
-		return nil, err
+		return nil, 0, err
 	}
 	p := newParser(replaced, 0)
 	n := 0
@@ -192,8 +235,9 @@ func parsePiece(text string, piece Piece, vars map[string]string) ([]ast.Stateme
 				from = edits[n-1].from
 			}
 		}
-		pos := positionOf(text, min(piece.Pos.Offset+from, len(text)))
+		pos := at.at(piece.Pos.Offset + from)
 		t.from, t.line, t.col = pos.Offset, pos.Line, pos.Col
 	}
-	return p.script()
+	statements, err := p.script()
+	return statements, len(replaced), err
 }

@@ -76,8 +76,8 @@ func (s *Server) insertTarget(lines *bufio.Reader) (*engine.Inserter, error) {
 		return nil, err
 	}
 	var args struct {
-		Target     *string        `json:"target"`
-		Properties map[string]any `json:"properties"`
+		Target     *string    `json:"target"`
+		Properties properties `json:"properties"`
 	}
 	const entity = entityPackage + "InsertsStreamArgs"
 	if err := decode(first, &args, entity); err != nil {
@@ -86,7 +86,7 @@ func (s *Server) insertTarget(lines *bufio.Reader) (*engine.Inserter, error) {
 	if args.Target == nil {
 		return nil, missing(first, entity, "target")
 	}
-	return s.engine.Inserter(*args.Target, args.Properties)
+	return s.engine.Inserter(*args.Target, args.Properties.values())
 }
 
 // readBatch waits for a line and reads those that have come with it. The error is

@@ -154,7 +154,7 @@ func (s *Server) queryStream(w http.ResponseWriter, r *http.Request) {
 		s.failStream(w, err)
 		return
 	}
-	rows, printing, err := s.engine.Query(r.Context(), engine.Request{SQL: *body.SQL, Properties: body.Properties, Variables: body.Variables})
+	rows, printing, err := s.engine.Query(r.Context(), engine.Request{SQL: *body.SQL, Properties: body.Properties.values(), Variables: body.Variables})
 	switch {
 	case err != nil:
 		s.failStream(w, err)

@@ -8,23 +8,40 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/sidestream/sidestream/sidecar/engine"
 )
 
-// statementBody is the body of /ksql and of the older /query.
+// statementBody is the body of /ksql and of the older /query. What it has besides,
+// such as the requestProperties that ksqlDB's nodes send each other, isn't used.
 type statementBody struct {
 	KSQL       string            `json:"ksql"`
-	Properties map[string]any    `json:"streamsProperties"`
+	Properties properties        `json:"streamsProperties"`
 	Variables  map[string]string `json:"sessionVariables"`
 	Sequence   *int64            `json:"commandSequenceNumber"`
-	// Internal options of a request between ksqlDB's nodes: read and not used.
-	RequestProperties map[string]any `json:"requestProperties"`
+}
+
+// properties are settings: texts, numbers and booleans. Lists and objects are kept
+// as their JSON, so that no body becomes much larger in memory than it is.
+type properties map[string]json.RawMessage
+
+func (p properties) values() map[string]any {
+	out := make(map[string]any, len(p))
+	for name, raw := range p {
+		var v any
+		_, err := strconv.ParseInt(string(raw), 10, 64) // whole numbers are told as they are
+		if c := raw[0]; err == nil || c == '{' || c == '[' || json.Unmarshal(raw, &v) != nil {
+			v = string(raw)
+		}
+		out[name] = v
+	}
+	return out
 }
 
 func (b *statementBody) request() engine.Request {
-	r := engine.Request{SQL: b.KSQL, Properties: b.Properties, Variables: b.Variables}
+	r := engine.Request{SQL: b.KSQL, Properties: b.Properties.values(), Variables: b.Variables}
 	if b.Sequence != nil {
 		r.After = *b.Sequence
 	}
@@ -34,7 +51,7 @@ func (b *statementBody) request() engine.Request {
 // queryBody is the body of /query-stream.
 type queryBody struct {
 	SQL        *string           `json:"sql"`
-	Properties map[string]any    `json:"properties"`
+	Properties properties        `json:"properties"`
 	Variables  map[string]string `json:"sessionVariables"`
 }
 
@@ -121,7 +138,7 @@ func jacksonText(data []byte, err error, entity string) string {
 
 func javaType(t string) string {
 	switch {
-	case strings.HasPrefix(t, "map"):
+	case strings.HasPrefix(t, "map"), strings.HasSuffix(t, ".properties"):
 		return "java.util.LinkedHashMap<java.lang.String,java.lang.Object>"
 	case strings.HasPrefix(t, "int"):
 		return "java.lang.Long"

@@ -157,8 +157,12 @@ func TestTooMuchSQL(t *testing.T) {
 	s, c, _ := servedWith(t, setting{properties: map[string]string{"ksql.max.push.queries": "2"}})
 	_, err := c.Exec(t.Context(), strings.Repeat("SHOW STREAMS;", 1001))
 	require.ErrorContains(t, err, "The request has 1001 statements, which are more than the 1000 that one may have")
-	_, err = c.Exec(t.Context(), "CREATE STREAM deep AS SELECT "+strings.Repeat("(", 1_000_000)+"n"+strings.Repeat(")", 1_000_000)+" AS n FROM s;")
+	_, err = c.Exec(t.Context(), "CREATE STREAM deep AS SELECT "+strings.Repeat("(", 400_000)+"n"+strings.Repeat(")", 400_000)+" AS n FROM s;")
 	require.Equal(t, client.CodeBadStatement, client.Code(err))
+	_, err = c.Pull(t.Context(), "SELECT n"+strings.Repeat("+1", 500_000)+" AS n FROM s;")
+	require.ErrorContains(t, err, "more than 20000 operators")
+	_, err = c.Exec(t.Context(), "-- "+strings.Repeat("x", 1<<20))
+	require.ErrorContains(t, err, "send it in several requests")
 
 	var open []*client.Rows
 	for range 2 {
