@@ -10,6 +10,8 @@
 //	inserts.go     /inserts-stream
 //	websocket.go   /ws/query
 //	value.go       SQL values as JSON
+//	protobuf.go    rows as Protobuf messages
+//	request.go     bodies, and what is wrong with them
 //	metrics.go     /metrics, for Prometheus
 //
 // It needs of the engine what [Engine] says, so that its tests can do without
