@@ -136,7 +136,11 @@ func (w *writer) typed(t types.Type, depth int) string {
 	case 2:
 		return "COALESCE(" + a() + ", " + a() + ")"
 	case 3:
-		return "CAST(" + w.any(depth-1) + " AS " + strings.ReplaceAll(t.String(), "`", "") + ")"
+		from := types.TString // which can be any scalar
+		if t.Kind == types.Array || t.Kind == types.Map || w.Intn(8) == 0 {
+			from = scalars[w.Intn(len(scalars))]
+		}
+		return "CAST(" + w.typed(from, depth-1) + " AS " + t.String() + ")"
 	case 4:
 		return w.typed(types.TArray(t), depth-1) + "[" + w.typed(types.TInteger, depth-1) + "]"
 	case 5:
@@ -151,7 +155,7 @@ func (w *writer) typed(t types.Type, depth int) string {
 	case t.Kind == types.Boolean:
 		return w.condition(depth)
 	case t.Kind == types.String:
-		return "(" + a() + w.pick(" || ", " + ") + a() + ")"
+		return "(" + a() + " + " + a() + ")"
 	case t.Kind == types.Array:
 		return "ARRAY[" + w.typed(*t.Elem, depth-1) + ", " + w.typed(*t.Elem, depth-1) + "]"
 	case t.Kind == types.Map:
