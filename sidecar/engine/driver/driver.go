@@ -221,3 +221,31 @@ func (d *Driver) AddQuery(p *plan.Query) (*Query, error) {
 	d.queries = append(d.queries, q)
 	return q, nil
 }
+
+// Replace lets a query take the place of the one of its id: it goes on with the
+// state that the old one has, and reads its topics from now on.
+func (d *Driver) Replace(p *plan.Query) (*Query, error) {
+	for i, old := range d.queries {
+		if old.plan.ID != p.ID {
+			continue
+		}
+		q, err := newQuery(d, p)
+		if err != nil {
+			return nil, err
+		}
+		for n, pt := range q.parts {
+			for t := range pt.tasks {
+				if n >= len(old.parts) || t >= len(old.parts[n].stores) {
+					continue
+				}
+				pt.stores[t] = old.parts[n].stores[t]
+				if pt.tasks[t], err = q.build(pt, pt.stores[t]); err != nil {
+					return nil, err
+				}
+			}
+		}
+		d.queries[i] = q
+		return q, nil
+	}
+	return nil, fmt.Errorf("query %s doesn't run", p.ID)
+}
