@@ -73,7 +73,11 @@ unless --dir is given.`,
 				return nil
 			}
 			mail := shop.Mail{Program: cfg.URL("email"), Inbox: cfg.URL("inbox"), Pay: cfg.URL("email") != "" && cfg.URL("payments") == ""}
-			err := shop.Run(ctx, shop.Options{API: cfg.URL("orders"), Broker: cfg.Broker, Seed: *seed, Orders: *orders, Mail: mail, Say: screen.Say})
+			err := shop.Run(ctx, shop.Options{API: cfg.URL("orders"), Broker: cfg.Broker, Seed: *seed, Orders: *orders, Mail: mail,
+				Flows: cfg.URL("payments") != "" && cfg.URL("shipping") != "", Say: screen.Say})
+			if grid := cfg.URL("grid"); grid != "" {
+				screen.Say("watch the orders: %s", grid)
+			}
 			screen.Say("%s", sys.Figures())
 			return err
 		})

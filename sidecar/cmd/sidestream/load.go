@@ -18,23 +18,24 @@ import (
 
 func loadCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "load {orders|customers|stock|payments} FILE",
-		Short: "Load your own orders, customers, stock or payments",
+		Use:   "load {orders|customers|products|stock|payments} FILE",
+		Short: "Load your own orders, customers, products, stock or payments",
 		Long: `Loads rows from a CSV file with a header line, or a file of JSON objects, one a
-line ("-" reads standard input). Orders go through the orders API, customers,
-stock and payments onto their topics. A row that can't be taken is named with its line, and
-the command then ends with status 1; the other rows are loaded.
+line ("-" reads standard input). Orders go through the orders API, the others
+onto their topics. A row that can't be taken is named with its line, and the
+command then ends with status 1; the other rows are loaded.
 
 Columns:
   orders     customerId, product, quantity, price; id (with one, loading again
              doesn't order again)
   customers  id; firstName, lastName, email, address, level
+  products   product, listPrice
   stock      product, stock (absolute)
   payments   id, orderId, amount; ccy`,
 		Example: `  sidestream load stock stock.csv
   sidestream load orders orders.jsonl --concurrency 32`,
 		Args:      cobra.ExactArgs(2),
-		ValidArgs: []string{"orders", "customers", "stock", "payments"},
+		ValidArgs: []string{"orders", "customers", "products", "stock", "payments"},
 	}
 	f := cmd.Flags()
 	api := f.String("api", "http://127.0.0.1:8080", "the orders API")
@@ -45,9 +46,9 @@ Columns:
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		kind := feed.Kind(args[0])
 		switch kind {
-		case feed.Orders, feed.Customers, feed.Stock, feed.Payments:
+		case feed.Orders, feed.Customers, feed.Products, feed.Stock, feed.Payments:
 		default:
-			return fmt.Errorf("there is nothing called %q to load: give orders, customers, stock or payments", args[0])
+			return fmt.Errorf("there is nothing called %q to load: give orders, customers, products, stock or payments", args[0])
 		}
 		if *concurrency < 1 {
 			return fmt.Errorf("--concurrency %d: give 1 or more", *concurrency)

@@ -21,6 +21,7 @@ const (
 	Orders    Kind = "orders"
 	Customers Kind = "customers"
 	Stock     Kind = "stock"
+	Products  Kind = "products"
 	Payments  Kind = "payments"
 )
 
@@ -42,6 +43,7 @@ var fields = map[Kind][]field{
 	Customers: {{name: "id", number: whole}, {name: "firstName", optional: true}, {name: "lastName", optional: true},
 		{name: "email", optional: true}, {name: "address", optional: true}, {name: "level", optional: true}},
 	Stock:    {{name: "product"}, {name: "stock", number: whole}},
+	Products: {{name: "product"}, {name: "listPrice", number: decimal}},
 	Payments: {{name: "id"}, {name: "orderId"}, {name: "ccy", optional: true}, {name: "amount", number: decimal}},
 }
 

@@ -25,7 +25,7 @@ type Topic struct {
 
 // topics are the owners' topics. Orders have none here: the orders API owns
 // theirs.
-var topics = map[Kind]string{Customers: "customers", Stock: "warehouse-inventory", Payments: "payments"}
+var topics = map[Kind]string{Customers: "customers", Stock: "warehouse-inventory", Products: "products", Payments: "payments"}
 
 // OpenTopic connects to the brokers. Rows that the broker doesn't take go to bad.
 func OpenTopic(ctx context.Context, brokers []string, kind Kind, bad func(RowError)) (*Topic, error) {
@@ -53,7 +53,7 @@ func (t *Topic) Put(ctx context.Context, row Row, done func()) {
 	switch t.kind {
 	case Customers: // BIGINT in KAFKA format
 		r.Key = binary.BigEndian.AppendUint64(nil, uint64(row.Int("id")))
-	case Stock:
+	case Stock, Products:
 		r.Key = []byte(row.Text("product"))
 	case Payments:
 		r.Key = []byte(row.Text("id"))

@@ -57,6 +57,7 @@ type kind struct {
 const (
 	validated = "VALIDATED"
 	failed    = "FAILED"
+	shipped   = "SHIPPED"
 )
 
 var kinds = []kind{

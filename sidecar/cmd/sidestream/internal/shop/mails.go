@@ -85,7 +85,7 @@ func (p *post) record(r *kgo.Record) error {
 // due tells whether an order is to be mailed, and whether that is known yet.
 func (p *post) due(id string) (due, known bool) {
 	switch p.states[id] {
-	case validated, "SHIPPED":
+	case validated, shipped:
 		return p.paid[id], p.paid[id] || p.unpaid[id]
 	}
 	return false, true

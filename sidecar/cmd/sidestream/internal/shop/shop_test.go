@@ -97,3 +97,40 @@ func TestMailsThatMustAndMustNotBe(t *testing.T) {
 		require.Equal(t, c.faults, p.faults())
 	}
 }
+
+func TestPaidOrdersAreShippedAndBilled(t *testing.T) {
+	read := func(records ...[3]string) *flows {
+		f := &flows{states: map[string]string{}, paid: map[string]bool{}, declined: map[string]bool{}, sent: map[string]int{}, invoices: map[string]string{}}
+		for _, r := range records {
+			require.NoError(t, f.record(&kgo.Record{Topic: r[0], Key: []byte(r[1]), Value: []byte(r[2])}))
+		}
+		return f
+	}
+	order := [3]string{"orders", "1", `{"state":"VALIDATED"}`}
+	payment := [3]string{"payments", "p", `{"orderId":"1"}`}
+	sent := [3]string{"shipments", "1", `{"orderId":"1"}`}
+	out := [3]string{"orders", "1", `{"state":"SHIPPED"}`}
+	invoice := [3]string{"invoices", "1", `{"AMOUNT":5.00}`}
+	for _, c := range []struct {
+		records      [][3]string
+		open, faults []string
+	}{
+		{[][3]string{order, payment, sent, out, invoice}, nil, nil},
+		{[][3]string{order, {"payment-failures", "1", `{}`}}, nil, nil},
+		{[][3]string{{"orders", "1", `{"state":"FAILED"}`}}, nil, nil},
+		{[][3]string{order}, []string{"order 1 is VALIDATED and neither paid nor declined"}, nil},
+		{[][3]string{order, payment}, []string{"order 1 is paid and VALIDATED, with 0 shipments"}, nil},
+		{[][3]string{order, payment, sent, sent, out, invoice}, []string{"order 1 is paid and SHIPPED, with 2 shipments"}, nil},
+		{[][3]string{order, payment, sent, out}, []string{"order 1 is paid and has no invoice"}, nil},
+		{[][3]string{{"orders", "1", `{"state":"FAILED"}`}, payment, sent}, nil, []string{"order 1 was sent; it is FAILED, paid: true"}},
+		{[][3]string{{"orders", "1", `{"state":"FAILED"}`}, invoice}, nil, []string{"order 1 has an invoice and isn't paid"}},
+	} {
+		f := read(c.records...)
+		require.Equal(t, c.open, f.open())
+		require.Equal(t, c.faults, f.faults())
+	}
+	// The books count a shipped order's stock as gone.
+	b := books(t, append(good[:len(good):len(good)], [3]string{"orders", "1", `{"STATE":"SHIPPED","PRODUCT":"A","QUANTITY":2}`}, [3]string{"reserved-stock", "A", `{"reserved":0}`})...)
+	require.Empty(t, b.Faults())
+	require.Zero(t, b.Open())
+}
