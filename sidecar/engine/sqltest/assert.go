@@ -42,13 +42,56 @@ type column struct {
 
 // next takes the first record of the source's topic that was not asserted yet.
 func (m *machine) next(src *catalog.Source) (driver.Record, error) {
-	all := m.driver.Read(src.Topic)
 	at := m.read[src.Topic]
-	if at >= len(all) {
-		return driver.Record{}, fmt.Errorf("%s has no further record: topic %s holds %d, all of them asserted", src.Name, src.Topic, len(all))
+	r, ok, err := m.backend.record(src, at)
+	if err != nil {
+		return r, err
+	}
+	if !ok {
+		return r, m.noRecord(src, at)
 	}
 	m.read[src.Topic]++
-	return all[at], nil
+	m.cover.asserted(m, src)
+	return r, nil
+}
+
+// noRecord explains why there may be no further record.
+func (m *machine) noRecord(src *catalog.Source, asserted int) error {
+	e := diagnostic.At(ast.Pos{}, "%s has no further record: topic %s holds %d, all of them asserted", src.Name, src.Topic, asserted)
+	if asserted == 0 {
+		e.Message = fmt.Sprintf("%s has no record: topic %s is empty", src.Name, src.Topic)
+	}
+	var hints []string
+	if trouble := m.backend.problems(); len(trouble) > 0 {
+		hints = append(hints, "what its queries couldn't use:")
+		for _, line := range trouble[max(0, len(trouble)-3):] {
+			hints = append(hints, "    "+line)
+		}
+	} else if asserted == 0 {
+		hints = append(hints, why(m, src))
+	}
+	e.Hint = strings.Join(hints, "\n  ")
+	return e
+}
+
+// why nothing has come: where the chain of queries behind a source ends.
+func why(m *machine, src *catalog.Source) string {
+	for _, p := range m.running {
+		if p.Writes != src.Name {
+			continue
+		}
+		for _, r := range p.Reads {
+			from, ok := m.catalog.Source(r)
+			if !ok {
+				continue
+			}
+			if n, err := m.backend.count(from); err == nil && n == 0 {
+				return fmt.Sprintf("it is written by %s, which reads %s, and that has no record: INSERT INTO %s … VALUES, or see what should fill it", p.Plan.ID, from.Name, from.Name)
+			}
+		}
+		return fmt.Sprintf("%s has read its sources and written nothing: its WHERE or HAVING let nothing pass, its join found no partner, or EMIT FINAL waits for a later record to close the window", p.Plan.ID)
+	}
+	return "no query writes it: does the test run the file that does (--@run:)?"
 }
 
 func decode(src *catalog.Source, r driver.Record) (*record, error) {
@@ -175,9 +218,8 @@ func (m *machine) compare(src *catalog.Source, got *record, names []ast.Ident, v
 			wrong = append(wrong, diagnostic.All(err)...)
 			continue
 		}
-		if !types.Equal(want, have.value) {
-			wrong = append(wrong, diagnostic.At(values[i].Position(), "%s %s: expected %s, got %s",
-				name.Name, have.typ, show(want, have.typ), show(have.value, have.typ)))
+		for _, line := range differences(name.Name, want, have.value, have.typ) {
+			wrong = append(wrong, diagnostic.At(values[i].Position(), "%s", line))
 		}
 	}
 	if wrong != nil {
@@ -236,7 +278,13 @@ func (m *machine) assertSource(s *ast.AssertSource) error {
 	for name, t := range m.catalog.Types() {
 		env.Catalog.PutType(name, t)
 	}
-	made, err := analyze.CreateSource(env, &ast.CreateSource{Span: s.Span, Table: s.Table, Name: s.Name, Elements: s.Elements, With: s.With}, "")
+	with := s.With // formats that aren't asserted are those that it has
+	for name, f := range map[string]string{"KEY_FORMAT": have.KeyFormat.Name, "VALUE_FORMAT": have.ValueFormat.Name} {
+		if with.Get(name) == nil && with.Get("FORMAT") == nil {
+			with = append(with[:len(with):len(with)], ast.Property{Name: name, Value: &ast.StringLit{Value: f}})
+		}
+	}
+	made, err := analyze.CreateSource(env, &ast.CreateSource{Span: s.Span, Table: s.Table, Name: s.Name, Elements: s.Elements, With: with}, "")
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,15 @@
 package sqltest
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Test is one `--@test:` of a file.
@@ -19,6 +22,9 @@ type Test struct {
 	Text string
 	// Runs are the files of --@run: lines, relative to the working directory.
 	Runs []Include
+	// Advances are the --@advance: lines: the time of day moves on before what
+	// stands behind them.
+	Advances []Advance
 	// ExpectedError and ExpectedMessage: the last statement must be refused.
 	ExpectedError, ExpectedMessage string
 }
@@ -29,7 +35,14 @@ type Include struct {
 	Line int
 }
 
+// Advance is a --@advance: line.
+type Advance struct {
+	Line int
+	By   time.Duration
+}
+
 const (
+	advanceLine  = "--@advance:"
 	testLine     = "--@test:"
 	runLine      = "--@run:"
 	errorLine    = "--@expected.error:"
@@ -91,13 +104,32 @@ func (t *Test) read(lines []string, from, to int) error {
 			t.ExpectedError, _ = directive(line, errorLine)
 		case strings.HasPrefix(trimmed, messageLine):
 			t.ExpectedMessage, _ = directive(line, messageLine)
+		case strings.HasPrefix(trimmed, advanceLine):
+			rest, _ := directive(line, advanceLine)
+			by, err := parseDuration(rest)
+			if err != nil {
+				return fmt.Errorf("%s:%d: %s %s: %w", t.File, i+1, advanceLine, rest, err)
+			}
+			t.Advances = append(t.Advances, Advance{i + 1, by})
+		case strings.HasPrefix(trimmed, "--@rebuild:"): // for apply
 		default:
-			return fmt.Errorf("%s:%d: %q is no line of the test language; there are %s, %s, %s and %s",
-				t.File, i+1, trimmed, testLine, runLine, errorLine, messageLine)
+			return fmt.Errorf("%s:%d: %q is no line of the test language; there are %s, %s, %s, %s and %s",
+				t.File, i+1, trimmed, testLine, runLine, advanceLine, errorLine, messageLine)
 		}
 	}
 	t.Text = strings.Join(text, "\n")
 	return nil
+}
+
+// parseDuration reads a duration as SQL writes it: 90 SECONDS.
+func parseDuration(text string) (time.Duration, error) {
+	number, unit, _ := strings.Cut(text, " ")
+	n, err := strconv.ParseInt(number, 10, 64)
+	length, known := map[string]time.Duration{"MILLISECOND": time.Millisecond, "SECOND": time.Second, "MINUTE": time.Minute, "HOUR": time.Hour, "DAY": 24 * time.Hour}[strings.TrimSuffix(strings.ToUpper(strings.TrimSpace(unit)), "S")]
+	if err != nil || !known || n < 0 {
+		return 0, errors.New("give a number and a unit, as in 90 SECONDS (MILLISECONDS, SECONDS, MINUTES, HOURS, DAYS)")
+	}
+	return time.Duration(n) * length, nil
 }
 
 func directive(line, prefix string) (string, bool) {

@@ -1,37 +1,38 @@
 package sqltest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sidestream/sidestream/sidecar/engine/analyze"
 	"github.com/sidestream/sidestream/sidecar/engine/ast"
 	"github.com/sidestream/sidestream/sidecar/engine/catalog"
-	"github.com/sidestream/sidestream/sidecar/engine/driver"
+	"github.com/sidestream/sidestream/sidecar/engine/diagnostic"
 	"github.com/sidestream/sidestream/sidecar/engine/function"
-	"github.com/sidestream/sidestream/sidecar/engine/plan"
-	"github.com/sidestream/sidestream/sidecar/engine/serde"
 )
 
-// machine is an engine in memory: a catalogue, queries on the driver, and for
-// each topic how far it has been asserted.
+// machine carries out a test's statements: it analyses them against a catalogue,
+// lets the backend do what they say, and knows for each topic how far it has been
+// asserted.
 type machine struct {
 	catalog *catalog.Catalog
-	driver  *driver.Driver
+	backend backend
+	// asks: the backend has analysed a statement itself, and what it says counts.
+	asks    bool
 	config  map[string]string
 	queries int
 	running map[string]*analyze.Persistent // by query id
-	read    map[string]int                 // by topic
+	read    map[string]int                 // by topic: records asserted
+	counts  map[string]int                 // partitions of topics whose statements say so
+	cover   *Cover
 }
 
-func newMachine() *machine {
-	functions := function.Builtin()
+func newMachine(b backend, cover *Cover) *machine {
 	return &machine{
-		catalog: catalog.New(),
-		driver:  driver.New(driver.Options{Functions: functions}),
-		config:  map[string]string{},
-		running: map[string]*analyze.Persistent{},
-		read:    map[string]int{},
+		catalog: catalog.New(), backend: b, config: map[string]string{}, running: map[string]*analyze.Persistent{},
+		read: map[string]int{}, counts: map[string]int{}, cover: cover,
 	}
 }
 
@@ -39,10 +40,7 @@ func (m *machine) env() *analyze.Env {
 	return &analyze.Env{
 		Catalog: m.catalog, Functions: function.Builtin(), Config: m.config,
 		// One partition everywhere, so that records have one order.
-		Topics: func(topic string) (int, bool) {
-			n := m.driver.Partitions(topic)
-			return max(n, 1), true
-		},
+		Topics: func(string) (int, bool) { return 1, true },
 	}
 }
 
@@ -52,40 +50,60 @@ func (m *machine) nextID(prefix, name string) string {
 	return id
 }
 
+// partitions notes and takes away what a WITH clause says of partitions: a test
+// has one everywhere.
+func (m *machine) partitions(with ast.Properties, topic func(ast.Properties) string) ast.Properties {
+	lit, ok := with.Get("PARTITIONS").(*ast.IntLit)
+	if !ok {
+		return with
+	}
+	m.counts[topic(with)] = int(lit.Value)
+	return slices.DeleteFunc(slices.Clone(with), func(p ast.Property) bool { return p.Name == "PARTITIONS" })
+}
+
+func topicIn(name string) func(ast.Properties) string {
+	return func(with ast.Properties) string {
+		if lit, ok := with.Get("KAFKA_TOPIC").(*ast.StringLit); ok {
+			return lit.Value
+		}
+		return name
+	}
+}
+
 func (m *machine) execute(s ast.Statement) error {
 	switch s := s.(type) {
 	case *ast.CreateSource:
 		return m.createSource(s)
 	case *ast.CreateAs:
-		prefix := "CSAS_"
-		if s.Table {
-			prefix = "CTAS_"
-		}
-		p, err := analyze.CreateAs(m.env(), s, m.nextID(prefix, s.Name.Name+"_"))
-		if err != nil {
-			return err
-		}
-		return m.start(p)
+		return m.createAs(s)
 	case *ast.InsertInto:
 		p, err := analyze.InsertInto(m.env(), s, m.nextID("INSERTQUERY_", ""))
-		if err != nil {
+		if err = m.before(err); err != nil {
 			return err
 		}
-		return m.start(p)
+		return m.start(s, p)
 	case *ast.InsertValues:
-		return m.insert(s)
+		row, err := analyze.InsertValues(m.env(), s)
+		if err = m.before(err); err != nil {
+			return err
+		}
+		return m.backend.insert(s, row)
 	case *ast.SetProperty:
 		m.config[s.Name] = s.Value
+		return m.backend.setting(s)
 	case *ast.UnsetProperty:
 		delete(m.config, s.Name)
+		return m.backend.setting(s)
 	case *ast.CreateType:
 		t, err := s.Type.Resolve(m.catalog.Type)
 		if err != nil {
 			return err
 		}
 		m.catalog.PutType(s.Name.Name, t)
+		return m.backend.setting(s)
 	case *ast.DropType:
 		m.catalog.DropType(s.Name.Name)
+		return m.backend.setting(s)
 	case *ast.DropSource:
 		return m.drop(s)
 	case *ast.AssertValues:
@@ -94,40 +112,60 @@ func (m *machine) execute(s ast.Statement) error {
 		return m.assertTombstone(s)
 	case *ast.AssertSource:
 		return m.assertSource(s)
-	default:
-		return fmt.Errorf("a SQL test can't run this statement; it can run CREATE, INSERT, SET, DROP and ASSERT")
+	case *ast.AssertTopic:
+		return m.assertTopic(s)
 	}
-	return nil
+	return fmt.Errorf("a SQL test can't run this statement; it can run CREATE, INSERT, SET, DROP and ASSERT")
 }
 
+// before is a mistake that analysis has found, before a server was asked: then the
+// server is asked all the same, since its words are what counts.
+func (m *machine) before(err error) error {
+	if err != nil && m.asks {
+		return errAsk{err}
+	}
+	return err
+}
+
+// errAsk is a mistake that the server hasn't confirmed yet.
+type errAsk struct{ error }
+
 func (m *machine) createSource(s *ast.CreateSource) error {
-	c, err := analyze.CreateSource(m.env(), s, m.nextID("CST_", s.Name.Name+"_"))
-	if err != nil || c.Exists {
+	plain := *s
+	plain.With = m.partitions(s.With, topicIn(s.Name.Name))
+	c, err := analyze.CreateSource(m.env(), &plain, m.nextID("CST_", s.Name.Name+"_"))
+	if err = m.before(err); err != nil || c.Exists {
 		return err
 	}
-	m.driver.CreateTopic(c.Source.Topic, 1)
-	if c.Query != nil {
-		if err := m.add(c.Query); err != nil {
-			return err
-		}
+	if err := m.backend.source(s, c.Source, c.Query); err != nil {
+		return err
 	}
 	m.catalog.Put(c.Source)
 	return nil
 }
 
-func (m *machine) start(p *analyze.Persistent) error {
-	if p.Exists {
-		return nil
+func (m *machine) createAs(s *ast.CreateAs) error {
+	prefix := "CSAS_"
+	if s.Table {
+		prefix = "CTAS_"
 	}
-	if p.Topic != nil {
-		m.driver.CreateTopic(p.Topic.Name, 1)
+	plain := *s
+	plain.With = m.partitions(s.With, topicIn(s.Name.Name))
+	p, err := analyze.CreateAs(m.env(), &plain, m.nextID(prefix, s.Name.Name+"_"))
+	if err = m.before(err); err != nil || p.Exists {
+		return err
 	}
+	return m.start(s, p)
+}
+
+func (m *machine) start(s ast.Statement, p *analyze.Persistent) error {
+	replaces := ""
 	if p.Replaces {
 		old, _ := m.catalog.Source(p.Source.Name)
-		m.driver.Drop(old.CreatedBy)
-		delete(m.running, old.CreatedBy)
+		replaces = old.CreatedBy
+		p.Source.CreatedBy, p.Plan.ID = replaces, replaces // it goes on under the old one's id
 	}
-	if err := m.add(p.Plan); err != nil {
+	if err := m.backend.start(s, p, replaces); err != nil {
 		return err
 	}
 	if p.Source != nil {
@@ -137,67 +175,51 @@ func (m *machine) start(p *analyze.Persistent) error {
 	return nil
 }
 
-// add starts a query, which takes what its topics hold already.
-func (m *machine) add(p *plan.Query) error {
-	q, err := m.driver.AddQuery(p)
-	if err != nil {
-		return err
-	}
-	for _, topic := range q.Topics() {
-		if err := q.Feed(topic); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (m *machine) drop(s *ast.DropSource) error {
 	src, ok := m.catalog.Source(s.Name.Name)
 	if !ok {
 		if s.IfExists {
 			return nil
 		}
-		return fmt.Errorf("Source %s does not exist.", s.Name.Name)
+		return m.before(fmt.Errorf("Source %s does not exist.", s.Name.Name))
 	}
 	for id, p := range m.running {
 		if id != src.CreatedBy && (slices.Contains(p.Reads, src.Name) || p.Writes == src.Name) {
-			return fmt.Errorf("Cannot drop %s: query %s uses it.", src.Name, id)
+			return m.before(fmt.Errorf("Cannot drop %s: query %s uses it.", src.Name, id))
 		}
 	}
-	if src.CreatedBy != "" {
-		m.driver.Drop(src.CreatedBy)
-		delete(m.running, src.CreatedBy)
+	if err := m.backend.drop(s, src); err != nil {
+		return err
 	}
-	if s.DeleteTopic {
-		m.driver.DeleteTopic(src.Topic)
-	}
+	delete(m.running, src.CreatedBy)
 	m.catalog.Drop(src.Name)
 	return nil
 }
 
-func (m *machine) insert(s *ast.InsertValues) error {
-	row, err := analyze.InsertValues(m.env(), s)
-	if err != nil {
+// assertTopic checks that a topic is there, or isn't, and its partitions where a
+// statement of the test says how many.
+func (m *machine) assertTopic(s *ast.AssertTopic) error {
+	there, err := m.backend.topic(s.Topic)
+	switch {
+	case err != nil:
 		return err
+	case there == s.NotExists && there:
+		return errors.New("topic " + s.Topic + " is there")
+	case there == s.NotExists:
+		return errors.New("there is no topic " + s.Topic)
 	}
-	src := row.Source
-	keyColumns, valueColumns := src.Schema.Key, dataColumns(src.Schema.Value)
-	rec := driver.Record{Time: max(row.Time, 0), Partition: -1}
-	if row.Key != nil && len(keyColumns) > 0 {
-		enc, err := serde.NewEncoder(src.KeyFormat, keyColumns, serde.Options{Subject: src.Topic + "-key", IsKey: true})
-		if err != nil {
-			return err
+	for _, p := range s.With {
+		want, ok := p.Value.(*ast.IntLit)
+		if p.Name != "PARTITIONS" || !ok {
+			return diagnostic.At(p.Pos, "A test can assert PARTITIONS of a topic only, not %s.", strings.ToUpper(p.Name))
 		}
-		if rec.Key, err = enc.Encode(nil, row.Key); err != nil {
-			return err
+		have, said := m.counts[s.Topic]
+		if !said {
+			return diagnostic.At(p.Pos, "No statement of this test says how many partitions topic %s has: in a test it has one.", s.Topic)
+		}
+		if int64(have) != want.Value {
+			return diagnostic.At(p.Value.Position(), "PARTITIONS of topic %s: expected %d, got %d", s.Topic, want.Value, have)
 		}
 	}
-	enc, err := serde.NewEncoder(src.ValueFormat, valueColumns, serde.Options{Subject: src.Topic + "-value"})
-	if err != nil {
-		return err
-	}
-	if rec.Value, err = enc.Encode(nil, row.Value); err != nil {
-		return err
-	}
-	return m.driver.Pipe(src.Topic, rec)
+	return nil
 }
