@@ -70,5 +70,9 @@ func (e *Engine) Terminate(ctx context.Context, topics []string) ([]Entity, erro
 			progress = true
 		}
 	}
-	return []Entity{}, nil
+	e.mu.Lock()
+	done := e.done
+	e.mu.Unlock()
+	return []Entity{StatusEntity{Type: "currentStatus", StatementText: "TERMINATE CLUSTER;", CommandID: "cluster/TerminateCluster/terminate",
+		Status: CommandStatus{Status: "SUCCESS", Message: "The queries have ended, the sources are dropped."}, Sequence: done, Warnings: []Warning{}}}, nil
 }

@@ -233,3 +233,30 @@ func TestBadRowsAmongGood(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, res.Rows, 2)
 }
+
+// TestTerminate: all that the service id has ends; of the topics that its queries
+// wrote, those that are named go.
+func TestTerminate(t *testing.T) {
+	s, c, producer := served(t)
+	_, err := c.Exec(t.Context(), "CREATE STREAM kept AS SELECT * FROM s; CREATE STREAM gone AS SELECT * FROM kept; CREATE TABLE counted AS SELECT id, COUNT(*) AS n FROM s GROUP BY id;")
+	require.NoError(t, err)
+	_, err = c.Terminate(t.Context(), "(")
+	require.ErrorContains(t, err, "Invalid pattern")
+	entities, err := c.Terminate(t.Context(), "GO.*", "s")
+	require.NoError(t, err)
+	require.Equal(t, "SUCCESS", entities[0].CommandStatus.Status)
+	entities, err = c.Exec(t.Context(), "SHOW QUERIES; SHOW STREAMS; SHOW TABLES; SHOW TOPICS;")
+	require.NoError(t, err)
+	require.Empty(t, entities[0].Queries)
+	require.Empty(t, entities[1].Streams)
+	require.Empty(t, entities[2].Tables)
+	var topics []string
+	for _, topic := range entities[3].Topics {
+		topics = append(topics, topic.Name)
+	}
+	require.Equal(t, []string{"COUNTED", "KEPT", "default_ksql_processing_log", "s"}, topics, "s is nobody's output")
+	require.NoError(t, producer.ProduceSync(t.Context(), &kgo.Record{Value: []byte("{}")}).FirstErr())
+	_, err = c.Info(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, s.engine.OpenQueries())
+}
