@@ -180,3 +180,18 @@ func BenchmarkArith(b *testing.B) {
 		}
 	}
 }
+
+// TestEndOfDay: 24:00 is the end of a day behind a date, and no time by itself.
+func TestEndOfDay(t *testing.T) {
+	end, err := types.ParseTimestamp("2020-02-24T24:00")
+	require.NoError(t, err)
+	next, err := types.ParseTimestamp("2020-02-25")
+	require.NoError(t, err)
+	require.Equal(t, next, end)
+	for _, text := range []string{"2020-02-24T24:01", "2020-02-24T24:00:00.001", "2020-02-24T25"} {
+		_, err := types.ParseTimestamp(text)
+		require.Error(t, err, text)
+	}
+	_, err = types.ParseTime("24:00")
+	require.Error(t, err)
+}
