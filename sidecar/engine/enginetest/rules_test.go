@@ -9,6 +9,7 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/enginetest"
 	"github.com/sidestream/sidestream/sidecar/engine/exec"
 	"github.com/sidestream/sidestream/sidecar/engine/types"
+	"github.com/sidestream/sidestream/sidecar/registry"
 )
 
 // TestSumThatDoesNotFit: a sum with too many digits ends its query; what it would
@@ -68,4 +69,23 @@ func TestLookupInProtobuf(t *testing.T) {
 	require.Equal(t, types.Array, got[3].Kind())
 	require.Empty(t, got[3].Items())
 	require.True(t, got[4].IsNull())
+}
+
+// TestNamesOfAvroKeys: the records of keys are named after their source, unless
+// the statement names them.
+func TestNamesOfAvroKeys(t *testing.T) {
+	s := enginetest.NewSession(nil, nil)
+	s.UseRegistry(registry.New())
+	require.NoError(t, s.Apply(`CREATE STREAM paid_orders (id STRUCT<shop INT> KEY, n INT) WITH (KAFKA_TOPIC='paid', FORMAT='AVRO', PARTITIONS=1);
+		CREATE STREAM named (id INT KEY, n INT) WITH (KAFKA_TOPIC='named', FORMAT='AVRO', KEY_SCHEMA_FULL_NAME='shop.Id', PARTITIONS=1);
+		CREATE STREAM large AS SELECT * FROM paid_orders WHERE n > 5;`))
+	for name, want := range map[string]string{
+		"PAID_ORDERS": "io.confluent.ksql.avro_schemas.PaidOrdersKey",
+		"NAMED":       "shop.Id",
+		"LARGE":       "io.confluent.ksql.avro_schemas.LargeKey",
+	} {
+		src, ok := s.Env.Catalog.Source(name)
+		require.True(t, ok)
+		require.Equal(t, want, src.KeyFormat.Props["fullSchemaName"])
+	}
 }
