@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -238,4 +239,28 @@ func BrokersOf(ctx context.Context, c *client.Client) ([]string, error) {
 		}
 	}
 	return nil, fmt.Errorf("%s doesn't say which Kafka it uses: give --bootstrap", c.URL())
+}
+
+// Applied is what was last applied of a service's folder, by the ledger.
+func Applied(ctx context.Context, l *Ledger, service string) (*Folder, error) {
+	entries, err := l.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := &Folder{Dir: "ledger", Service: service}
+	places := map[*Statement]int{}
+	for key, e := range entries {
+		s := parseOne(e.SQL)
+		if e.Folder != service || s == nil {
+			continue
+		}
+		s.File, s.Properties = "applied "+key, e.Properties
+		f.Statements = append(f.Statements, s)
+		places[s] = e.Place
+	}
+	if len(f.Statements) == 0 {
+		return nil, fmt.Errorf("nothing was applied of a folder %s to service id %s", service, l.service)
+	}
+	slices.SortFunc(f.Statements, func(a, b *Statement) int { return places[a] - places[b] })
+	return f, nil
 }

@@ -242,6 +242,17 @@ func show(v types.Value, t types.Type) string {
 
 // text is the record for people, in the order of the columns.
 func (r *record) text(src *catalog.Source) string {
+	var parts []string
+	for _, n := range r.names(src) {
+		if c, ok := r.columns[n]; ok {
+			parts = append(parts, n+"="+show(c.value, c.typ))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// names are the record's columns, in their order.
+func (r *record) names(src *catalog.Source) []string {
 	names := []string{}
 	for _, c := range src.Schema.Key {
 		names = append(names, c.Name)
@@ -254,14 +265,7 @@ func (r *record) text(src *catalog.Source) string {
 			names = append(names, c.Name)
 		}
 	}
-	names = append(names, schema.RowTime)
-	parts := make([]string, 0, len(names))
-	for _, n := range names {
-		if c, ok := r.columns[n]; ok {
-			parts = append(parts, n+"="+show(c.value, c.typ))
-		}
-	}
-	return strings.Join(parts, ", ")
+	return append(names, schema.RowTime)
 }
 
 // assertSource makes the asserted source in a catalogue of its own and compares.
@@ -302,4 +306,23 @@ func (m *machine) assertSource(s *ast.AssertSource) error {
 		}
 	}
 	return nil
+}
+
+// ColumnText is a column of a record, for people.
+type ColumnText struct{ Name, Text string }
+
+// Columns are the columns of a record of a source's topic: of its key, its window,
+// its value (none of a deletion) and ROWTIME.
+func Columns(src *catalog.Source, r driver.Record) ([]ColumnText, error) {
+	rec, err := decode(src, r)
+	if err != nil {
+		return nil, err
+	}
+	var out []ColumnText
+	for _, name := range rec.names(src) {
+		if c, ok := rec.columns[name]; ok {
+			out = append(out, ColumnText{name, show(c.value, c.typ)})
+		}
+	}
+	return out, nil
 }
