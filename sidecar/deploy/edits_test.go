@@ -62,10 +62,33 @@ type laboratory struct {
 	producer    *producer
 }
 
-func sharedLab(t *testing.T) *laboratory {
-	bin := filepath.Join(t.TempDir(), "sidestream")
+// program builds the program, once for all tests.
+var program = sync.OnceValues(func() (string, error) {
+	bin := filepath.Join(programDir, "sidestream")
 	out, err := exec.Command("go", "build", "-o", bin, "../cmd/sidestream").CombinedOutput()
-	require.NoError(t, err, string(out))
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return bin, nil
+})
+
+var programDir string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "deploy-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	programDir = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func sharedLab(t *testing.T) *laboratory {
+	bin, err := program()
+	require.NoError(t, err)
 	b, err := broker.Open(bounded(t), broker.Config{Dir: t.TempDir(), Clean: -1, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	t.Cleanup(func() { b.Close() })
