@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		bin = dir
-		build := exec.Command("go", "build", "-o", bin+"/", "./sidecar/cmd/sidestream", "./services/orders", "./services/inventory", "./services/details", "./services/email")
+		build := exec.Command("go", "build", "-o", bin+"/", "./sidecar/cmd/sidestream", "./services/...")
 		build.Dir, build.Stdout, build.Stderr = root, os.Stderr, os.Stderr
 		if err := build.Run(); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e: build:", err)
@@ -70,14 +70,13 @@ type stack struct {
 	client *kgo.Client
 	procs  map[string]*process
 	order  []string
-	// services that run: orders, fraud, inventory, details
 	orders string            // base URL of the orders API
 	second string            // and of its second replica, when asked for
 	urls   map[string]string // base URLs of all programs
 }
 
 type options struct {
-	only     []string            // services to run; all when empty
+	only     []string            // services to run; those that validate orders when empty
 	env      map[string]string   // for programs
 	replicas int                 // of the orders program; 1 by default
 	programs map[string][]string // a service's program, where it isn't the Go one
@@ -95,7 +94,7 @@ func start(t testing.TB, o options) *stack {
 	s.cli("topics", "apply", "--file", filepath.Join(root, "ksql", "topics.yaml"), "--bootstrap", s.kafka)
 	sidecars := map[string]string{}
 	for _, name := range o.only {
-		if name == "details" {
+		if !exists(filepath.Join(root, "ksql", name)) {
 			continue
 		}
 		addr := freeAddr(t)
@@ -113,8 +112,8 @@ func start(t testing.TB, o options) *stack {
 		}
 	}
 	for _, name := range o.only {
-		if name == "fraud" {
-			continue
+		if !exists(filepath.Join(root, "services", name)) {
+			continue // a pod of SQL alone
 		}
 		replicas := 1
 		if name == "orders" {
@@ -149,6 +148,11 @@ func start(t testing.TB, o options) *stack {
 		s.ready(name)
 	}
 	return s
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func (s *stack) startKafka() {

@@ -38,7 +38,7 @@ func run(ctx context.Context, s config.Common, log *slog.Logger) error {
 		a.things = append(a.things, thing{kind: k, table: t})
 	}
 	health.Check("kafka", func(context.Context) error { return w.ping(1500 * time.Millisecond) })
-	router.Use(web.Metrics(reg), web.Recover(log))
+	router.Use(web.Headers, web.Metrics(reg), web.Recover(log))
 	health.Route(router)
 	router.Handle("/metrics", web.MetricsHandler(reg)).Methods(http.MethodGet, http.MethodHead)
 	a.routes(router)
