@@ -10,20 +10,30 @@ import (
 // extensions of Kafka Connect ("connect.type", "connect.index"), which tell what
 // JSON itself can't: an INT from a BIGINT, the order of fields.
 
-type jsonSRDecoder struct{ plain Decoder }
+type jsonSRDecoder struct {
+	plain Decoder
+	known *framed // nil without a registry, as in tests of SQL
+}
 
 func newJSONSRDecoder(f plan.Format, cols []schema.Column, o Options) (Decoder, error) {
 	plain, err := newJSONDecoder(f, cols, o)
 	if err != nil {
 		return nil, err
 	}
-	// What is in the data is converted by the columns alone; a record needs its
-	// schema's id, but not the schema.
-	return jsonSRDecoder{plain}, nil
+	d := jsonSRDecoder{plain: plain}
+	if o.Registry != nil {
+		// What is in the data is converted by the columns alone: a record's schema must
+		// be there and be one of JSON, but nothing is taken from it.
+		d.known, err = newFramed(JSONSchema, o, func(string, map[string]string) (Decoder, error) { return plain, nil })
+	}
+	return d, err
 }
 
 func (d jsonSRDecoder) Decode(data []byte, dst []types.Value) (bool, error) {
 	_, rest, err := splitHeader(data, JSONSchema)
+	if err == nil && d.known != nil {
+		_, rest, err = d.known.decoder(data)
+	}
 	if err != nil {
 		return false, err
 	}

@@ -63,6 +63,16 @@ func TestRegisteredFormats(t *testing.T) {
 			require.Equal(t, want.String(), got.String())
 			_, err = dec.Decode([]byte{1, 2, 3, 4, 5, 6}, row)
 			require.ErrorContains(t, err, "Unknown magic byte!")
+			_, err = dec.Decode(append([]byte{0, 0, 0, 0, 99}, data[5:]...), row)
+			require.ErrorContains(t, err, "schema 99: Schema 99 not found")
+			another := registry.JSON
+			if kind == another {
+				another = registry.Avro
+			}
+			other, err := schemas.Register("other", another, `{"type":"string"}`)
+			require.NoError(t, err)
+			_, err = dec.Decode(append([]byte{0, 0, 0, 0, byte(other)}, data[5:]...), row)
+			require.ErrorContains(t, err, "is of type")
 		})
 	}
 }
