@@ -1,16 +1,19 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sidestream/sidestream/services/email/smtptest"
 )
@@ -28,6 +31,7 @@ func TestEmailKill(t *testing.T) {
 				t.Logf("CHAOS_SEED=%d CHAOS_EMAIL_KILLS=%d", seed, kills)
 				m := startMailing(t, emailer, map[string]string{"EMAIL_CRASH_POLICY": policy, "EMAIL_WORKERS": "4"})
 				c := &mailChaos{mailing: m, random: rand.New(rand.NewPCG(uint64(seed), 1)), at: map[string]int{}}
+				c.watch()
 				for id := range int64(8) {
 					m.customer(id, fieldsOf{"level": []string{"platinum", "gold", "silver", "bronze"}[id%4]})
 				}
@@ -50,6 +54,43 @@ type mailChaos struct {
 	random *rand.Rand
 	orders int
 	at     map[string]int // kills by victim and step
+
+	mu       sync.Mutex
+	statuses map[string]string // order → the status on record
+	doubts   map[string]int    // order → how often its mail was in doubt
+}
+
+// watch follows emails-sent. The topic is compacted: at the end, only the last
+// record of each order may be left.
+func (c *mailChaos) watch() {
+	c.statuses, c.doubts = map[string]string{}, map[string]int{}
+	from := map[int32]kgo.Offset{}
+	for p := range int32(4) {
+		from[p] = kgo.NewOffset().AtStart()
+	}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.kafka), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"emails-sent": from}))
+	require.NoError(c.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	c.t.Cleanup(func() { cancel(); <-done; cl.Close() })
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			cl.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+				f := record{r, fields(r.Value)}
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				id, status, reason := string(r.Key), f.str("STATUS"), f.str("REASON")
+				// The record after SENDING tells.
+				if c.statuses[id] == "SENDING" && status != "SENT" &&
+					(strings.Contains(reason, "no answer to the mail") || strings.Contains(reason, "the program ended")) {
+					c.doubts[id]++
+				}
+				c.statuses[id] = status
+			})
+		}
+	}()
 }
 
 // order places orders, paid and validated in one go.
@@ -103,33 +144,20 @@ func (c *mailChaos) kill() {
 func (c *mailChaos) count(policy string) {
 	c.t.Helper()
 	c.ready("email")
-	settled := func() (map[string]string, error) {
-		records, err := c.tryRead("emails-sent")
-		if err != nil {
-			return nil, err
-		}
-		statuses := byKey(records, "STATUS")
+	c.eventually(2*time.Minute, "every order has its end", func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		for i := range c.orders {
 			id := fmt.Sprintf("o-%d", i)
-			if s := statuses[id]; s != "SENT" && (policy != "hold" || s != "HELD") {
-				return nil, fmt.Errorf("order %s is %q", id, s)
+			if s := c.statuses[id]; s != "SENT" && (policy != "hold" || s != "HELD") {
+				return fmt.Errorf("order %s is %q", id, s)
 			}
 		}
-		return statuses, nil
-	}
-	var statuses map[string]string
-	c.eventually(2*time.Minute, "every order has its end", func() (err error) {
-		statuses, err = settled()
-		return err
+		return nil
 	})
-	// What was in doubt, and how often: the record after SENDING tells.
-	doubts := map[string]int{}
-	for _, r := range c.read("emails-sent") {
-		if reason := r.str("REASON"); r.str("STATUS") != "SENDING" && r.str("STATUS") != "SENT" &&
-			(strings.Contains(reason, "no answer to the mail") || strings.Contains(reason, "the program ended")) {
-			doubts[string(r.Key)]++
-		}
-	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	statuses, doubts := c.statuses, c.doubts
 	mails := c.mailsOf()
 	counts := map[string]int{"orders": c.orders, "mails": len(c.smtp.Mails())}
 	var faults []string

@@ -15,10 +15,10 @@ import (
 // processor's are those of its Tick:
 //
 //	put     processor  the mail is QUEUED and will be due at a time
-//	next    worker     takes it, and sees to it that it has a connection
-//	claim   worker     asks for it and waits
+//	next    worker     takes it, connects, and offers it to the server
+//	claim   worker     the server is ready for its text: asks for it and waits
 //	        processor  writes SENDING; one tick later, when that is committed, lets go
-//	finish  worker     tells the outcome
+//	finish  worker     tells the outcome, of an offer that was refused, too
 //	        processor  writes it; one tick later, when that is committed, forgets it
 //
 // All that the processor writes may be undone before it is committed, so it
@@ -40,19 +40,20 @@ type desk struct {
 // attempt is one mail in the hands of a worker.
 type attempt struct {
 	orderID   string
+	to        string
 	partition int32
 	name      string // on record while SENDING
 	phase     phase
 	letter    *letter // as it was claimed
 	outcome   outcome
 	answer    chan bool // to claim: true, send it; false, leave it
-	told      bool      // the outcome was counted and logged
+	wrote     []byte    // the record of the outcome
 }
 
 type phase int
 
 const (
-	taken    phase = iota // a worker has it and looks for a connection
+	taken    phase = iota // a worker has it and offers it to the server
 	asked                 // SENDING is to be written
 	written               // SENDING is written, maybe not committed
 	running               // the server may have it
@@ -102,16 +103,16 @@ func (d *desk) refuse(a *attempt) {
 }
 
 // put queues a mail.
-func (d *desk) put(orderID string, partition int32, due time.Time) {
+func (d *desk) put(l *letter, partition int32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.push(orderID, partition, due)
+	d.push(l, partition)
 	d.signal()
 }
 
 // push is put under the lock, without waking anybody.
-func (d *desk) push(orderID string, partition int32, due time.Time) {
-	heap.Push(&d.queue, dueMail{orderID, partition, due})
+func (d *desk) push(l *letter, partition int32) {
+	heap.Push(&d.queue, dueMail{l.OrderID, l.To, partition, time.UnixMilli(l.RetryAt)})
 }
 
 // has tells whether an attempt of this name is in hand.
@@ -165,7 +166,7 @@ func (d *desk) pop() (*attempt, time.Duration) {
 			continue
 		}
 		d.number++
-		a := &attempt{orderID: first.orderID, partition: first.partition, name: fmt.Sprintf("%s/%d", d.life, d.number), answer: make(chan bool, 1)}
+		a := &attempt{orderID: first.orderID, to: first.to, partition: first.partition, name: fmt.Sprintf("%s/%d", d.life, d.number), answer: make(chan bool, 1)}
 		d.attempts[first.orderID] = a
 		return a, 0
 	}
@@ -187,7 +188,7 @@ func (d *desk) giveBack(a *attempt) (news bool) {
 	}
 	if d.attempts[a.orderID] == a {
 		delete(d.attempts, a.orderID)
-		d.push(a.orderID, a.partition, time.Now())
+		heap.Push(&d.queue, dueMail{a.orderID, a.to, a.partition, time.Now()})
 	}
 	return news
 }
@@ -238,6 +239,9 @@ func (d *desk) claim(ctx context.Context, a *attempt) *letter {
 func (d *desk) finish(a *attempt, o outcome) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.attempts[a.orderID] != a {
+		return // taken back meanwhile; it had not begun
+	}
 	a.phase, a.outcome = finished, o
 	d.signal()
 }
@@ -307,6 +311,7 @@ func (d *desk) counts() (waiting, busy int) {
 
 type dueMail struct {
 	orderID   string
+	to        string
 	partition int32
 	due       time.Time
 }

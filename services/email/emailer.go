@@ -130,7 +130,7 @@ func (e *emailer) command(tx *transact.Tx, l *letter, r transact.Record) error {
 func (e *emailer) put(tx *transact.Tx, l *letter) {
 	tx.State().Put([]byte(l.OrderID), l.encode())
 	if l.Status == queued {
-		e.desk.put(l.OrderID, tx.Partition(), time.UnixMilli(l.RetryAt))
+		e.desk.put(l, tx.Partition())
 	}
 }
 
@@ -174,7 +174,7 @@ func (e *emailer) look(tx *transact.Tx) {
 		}
 		switch l.Status {
 		case queued:
-			e.desk.put(l.OrderID, tx.Partition(), time.UnixMilli(l.RetryAt))
+			e.desk.put(l, tx.Partition())
 		case sending:
 			if !e.desk.has(l.OrderID, l.Attempt) {
 				e.orphans[tx.Partition()][l.OrderID] = true
@@ -222,7 +222,7 @@ func (e *emailer) advance(tx *transact.Tx) error {
 		switch a.phase {
 		case taken, running:
 		case asked:
-			if l == nil || l.Status != queued {
+			if l == nil || l.Status != queued || l.To != a.to {
 				d.refuse(a)
 				continue
 			}
@@ -238,21 +238,32 @@ func (e *emailer) advance(tx *transact.Tx) error {
 			a.phase = running
 			a.answer <- true
 		case finished:
-			if mine {
-				l.settle(a.outcome, e.policy, tx.Now())
-				tx.State().Put([]byte(id), l.encode())
-				if !a.told {
-					a.told = true
-					e.done(l, a.outcome)
-				}
+			record, _ := tx.State().Get([]byte(id))
+			if written := a.wrote != nil && bytes.Equal(record, a.wrote); !written && l != nil && (mine || l.Status == queued) {
+				e.settle(tx, a, l, mine)
 				continue
 			}
 			delete(d.attempts, id) // it is committed
 			if l != nil && l.Status == queued {
-				d.push(id, a.partition, time.UnixMilli(l.RetryAt))
+				d.push(l, a.partition)
 			}
 			d.signal()
 		}
 	}
 	return nil
+}
+
+// settle writes the outcome of an attempt. One that was refused before it was
+// claimed is written over QUEUED.
+func (e *emailer) settle(tx *transact.Tx, a *attempt, l *letter, claimed bool) {
+	if !claimed {
+		l.Attempts++
+	}
+	l.settle(a.outcome, e.policy, tx.Now())
+	first := a.wrote == nil
+	a.wrote = l.encode()
+	tx.State().Put([]byte(a.orderID), a.wrote)
+	if first {
+		e.done(l, a.outcome)
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	mail "github.com/wneessen/go-mail"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -60,8 +59,9 @@ func (s *sender) run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// work sends one mail after the other. A connection is made before the mail is
-// put on record as being sent, so that a server that is away leaves no doubt.
+// work sends one mail after the other. A mail is offered to the server before it
+// is put on record as being sent, so that a server that is away, or refuses it,
+// leaves no doubt.
 func (s *sender) work(ctx context.Context) {
 	var c *connection
 	for ctx.Err() == nil {
@@ -82,13 +82,7 @@ func (s *sender) work(ctx context.Context) {
 				continue
 			}
 		}
-		l := s.desk.claim(ctx, a)
-		if l == nil {
-			continue
-		}
-		o, again := s.send(ctx, c, l)
-		s.desk.finish(a, o)
-		if !again {
+		if !s.send(ctx, c, a) {
 			c.cut()
 			c = nil
 		}
@@ -125,16 +119,28 @@ func (s *sender) connect(ctx context.Context, a *attempt) *connection {
 	return c
 }
 
-func (s *sender) send(ctx context.Context, c *connection, l *letter) (outcome, bool) {
-	var m *mail.Msg
+// send takes a mail through its steps, and tells whether the connection is of use
+// afterwards.
+func (s *sender) send(ctx context.Context, c *connection, a *attempt) bool {
+	began := time.Now()
+	w, no := c.offer(ctx, a.to)
+	if no != nil {
+		s.desk.finish(a, no.outcome)
+		return no.again
+	}
+	l := s.desk.claim(ctx, a)
+	if l == nil {
+		return false // the server waits for a text
+	}
 	m, err := s.render.message(l)
 	if err != nil {
-		return outcome{rejected, "the mail can't be made: " + err.Error()}, true
+		s.desk.finish(a, outcome{rejected, "the mail can't be made: " + err.Error()})
+		return false
 	}
-	began := time.Now()
-	o, again := c.send(ctx, m)
+	o, again := c.deliver(ctx, w, m)
 	s.m.seconds.Observe(time.Since(began).Seconds())
-	return o, again
+	s.desk.finish(a, o)
+	return again
 }
 
 // ended counts and logs the end of an attempt.

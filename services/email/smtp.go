@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io"
 	"net"
-	"strings"
+	"net/textproto"
 	"time"
 
 	mail "github.com/wneessen/go-mail"
@@ -47,7 +49,6 @@ func connect(ctx context.Context, s smtpSettings) (*connection, error) {
 	opts := []mail.Option{
 		mail.WithPort(s.port), mail.WithTimeout(s.timeout), mail.WithHELO(s.helo), mail.WithTLSConfig(s.tls),
 		mail.WithDialContextFunc(c.dial),
-		mail.WithoutNoop(), // usable asks before the mail is on record as being sent
 	}
 	auth := mail.SMTPAuthAutoDiscover
 	switch s.security {
@@ -113,47 +114,87 @@ func (c *connection) quit() {
 	c.cut()
 }
 
-// send gives the mail to the server. The connection is of use afterwards when
-// again is true. When ctx ends, the connection is cut.
-func (c *connection) send(ctx context.Context, m *mail.Msg) (o outcome, again bool) {
-	stop := context.AfterFunc(ctx, c.cut)
-	defer stop()
-	err := c.client.SendWithSMTPClient(c.smtp, m)
-	if m.IsDelivered() {
-		return outcome{kind: delivered}, err == nil
-	}
-	if err == nil {
-		return outcome{failed, "the mail client did nothing"}, false
-	}
-	return classify(err)
+// refusal is an answer or an error before the text of a mail is out: the server
+// has not taken it. The connection is of use afterwards when again is true.
+type refusal struct {
+	outcome
+	again bool
 }
 
-// classify tells what an error means for the mail. Until the line with the dot
+// offer asks the server to take a mail, up to the point where it waits for the
+// text; nil: it does. Then comes deliver, or the connection is cut.
+//
+// A sender that is refused is the shop's trouble and not that of the mail: it may
+// be cured, so it is tried again.
+func (c *connection) offer(ctx context.Context, to string) (io.WriteCloser, *refusal) {
+	stop := context.AfterFunc(ctx, c.cut)
+	defer stop()
+	if err := c.smtp.UpdateDeadline(c.settings.timeout); err != nil {
+		return nil, &refusal{outcome{failed, "SMTP: " + err.Error()}, false}
+	}
+	if err := c.smtp.Mail(path(c.settings.from.Address)); err != nil {
+		return nil, c.refused("MAIL FROM", err, false)
+	}
+	if err := c.smtp.Rcpt(path(to)); err != nil {
+		return nil, c.refused("RCPT TO", err, true)
+	}
+	w, err := c.smtp.Data()
+	if err != nil {
+		return nil, c.refused("DATA", err, true)
+	}
+	return w, nil
+}
+
+// path is an address as SMTP's commands have it.
+func path(address string) string { return "<" + address + ">" }
+
+// refused tells what an error before the text means.
+func (c *connection) refused(step string, err error, final bool) *refusal {
+	r := &refusal{outcome: outcome{failed, step + ": " + words(err)}}
+	code := answered(err)
+	if final && code >= 500 {
+		r.kind = rejected
+	}
+	r.again = code != 0 && code != 421 && c.smtp.Reset() == nil
+	return r
+}
+
+// words are an error's for people: the server's own, where it answered.
+func words(err error) string {
+	var e *textproto.Error
+	if errors.As(err, &e) {
+		return fmt.Sprintf("%d %s", e.Code, line(e.Msg))
+	}
+	return err.Error()
+}
+
+// answered is the code of the server's answer that an error is, 0 for none.
+func answered(err error) int {
+	var e *textproto.Error
+	if errors.As(err, &e) && e.Code >= 400 {
+		return e.Code
+	}
+	return 0
+}
+
+// deliver sends the text of a mail that was offered. Until the line with the dot
 // that ends it, the server must not take it; its answer to that line is the one
-// thing that can be missed. A sender that is refused is the shop's trouble and
-// not that of the mail: it may be cured, so it is tried again.
-func classify(err error) (o outcome, again bool) {
-	var e *mail.SendError
-	if !errors.As(err, &e) {
-		return outcome{failed, err.Error()}, false
+// thing that can be missed. When ctx ends, the connection is cut.
+func (c *connection) deliver(ctx context.Context, w io.WriteCloser, m *mail.Msg) (o outcome, again bool) {
+	stop := context.AfterFunc(ctx, c.cut)
+	defer stop()
+	if _, err := m.WriteTo(w); err != nil {
+		return outcome{failed, "the text: " + err.Error()}, false
 	}
-	code := e.ErrorCode()
-	answered := code >= 400
-	reason, _, _ := strings.Cut(err.Error(), ", affected ")
-	switch e.Reason {
-	case mail.ErrSMTPDataClose:
-		if !answered {
-			return outcome{unknown, "no answer to the mail (" + reason + ")"}, false
-		}
-		if code >= 500 {
-			return outcome{rejected, reason}, true
-		}
-	case mail.ErrSMTPRcptTo, mail.ErrSMTPData:
-		if code >= 500 {
-			return outcome{rejected, reason}, true
-		}
-	case mail.ErrGetSender, mail.ErrGetRcpts:
-		return outcome{rejected, reason}, false
+	err := w.Close()
+	code := answered(err)
+	switch {
+	case err == nil:
+		return outcome{kind: delivered}, true
+	case code == 0:
+		return outcome{unknown, "no answer to the mail (" + err.Error() + ")"}, false
+	case code >= 500:
+		return outcome{rejected, "the mail: " + words(err)}, true
 	}
-	return outcome{failed, reason}, answered && code != 421
+	return outcome{failed, "the mail: " + words(err)}, code != 421
 }

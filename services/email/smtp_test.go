@@ -49,12 +49,20 @@ func trySend(t *testing.T, s smtpSettings) (outcome, error) {
 		return outcome{}, err
 	}
 	defer c.cut()
+	w, no := c.offer(t.Context(), sample().To)
+	if no != nil {
+		return no.outcome, nil
+	}
+	o, _ := c.deliver(t.Context(), w, message(t, s))
+	return o, nil
+}
+
+func message(t *testing.T, s smtpSettings) *mail.Msg {
 	r, err := newRenderer(s.from)
 	require.NoError(t, err)
 	m, err := r.message(sample())
 	require.NoError(t, err)
-	o, _ := c.send(t.Context(), m)
-	return o, nil
+	return m
 }
 
 // What the server does at a step decides what is known about the mail.
@@ -116,7 +124,9 @@ func TestHalfAMailIsNotEnded(t *testing.T) {
 		n, _ := w.Write([]byte("the first half"))
 		return int64(n), errors.New("no more")
 	})
-	o, again := c.send(t.Context(), m)
+	w, no := c.offer(t.Context(), "franz@example.com")
+	require.Nil(t, no)
+	o, again := c.deliver(t.Context(), w, m)
 	require.Equal(t, failed, o.kind, o.reason)
 	require.False(t, again)
 	c.cut()
@@ -182,13 +192,28 @@ func TestAStopCutsASendOff(t *testing.T) {
 	s.At(smtptest.Taken, 1, smtptest.WaitFor(hold))
 	c, err := connect(t.Context(), smtpAt(t, s))
 	require.NoError(t, err)
-	r, err := newRenderer(smtpAt(t, s).from)
-	require.NoError(t, err)
-	m, err := r.message(sample())
-	require.NoError(t, err)
+	w, no := c.offer(t.Context(), "franz@example.com")
+	require.Nil(t, no)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { s.AwaitStep(smtptest.Taken, 1); cancel() }()
-	o, again := c.send(ctx, m)
+	o, again := c.deliver(ctx, w, message(t, smtpAt(t, s)))
 	require.Equal(t, unknown, o.kind)
 	require.False(t, again)
+}
+
+func TestARefusalLeavesTheConnectionUsable(t *testing.T) {
+	s := smtptest.Start(t, smtptest.Options{})
+	c, err := connect(t.Context(), smtpAt(t, s))
+	require.NoError(t, err)
+	defer c.cut()
+	for _, step := range []smtptest.Step{smtptest.Mail, smtptest.Rcpt, smtptest.Data} {
+		s.At(step, 1, smtptest.Reply("451 later"))
+		_, no := c.offer(t.Context(), "franz@example.com")
+		require.NotNil(t, no, step)
+		require.True(t, no.again, step)
+	}
+	s.At(smtptest.Mail, 1, smtptest.Reply("421 closing"))
+	_, no := c.offer(t.Context(), "franz@example.com")
+	require.False(t, no.again)
+	require.Equal(t, 1, s.Seen(smtptest.Connect))
 }

@@ -2,11 +2,11 @@
 // the SMTP server, meet. A mail passes it in these steps:
 //
 //	put     keeper   the mail is QUEUED and will be due at a time
-//	next    worker   takes it, and sees to it that it has a connection
-//	claim   worker   asks for it; the keeper writes SENDING, and when that is
-//	                 committed lets go
-//	finish  worker   tells the outcome; the keeper writes it, and when that is
-//	                 committed forgets the attempt
+//	next    worker   takes it, connects, and offers it to the server
+//	claim   worker   the server is ready for its text: asks for it; the keeper
+//	                 writes SENDING, and when that is committed lets go
+//	finish  worker   tells the outcome, of an offer that was refused, too; the
+//	                 keeper writes it, and when that is committed forgets the attempt
 
 import { randomUUID } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
@@ -14,13 +14,13 @@ import { EventEmitter, once } from 'node:events'
 export class Desk extends EventEmitter {
   #life = randomUUID()
   #number = 0
-  #queue = new Map() // order id → {orderId, partition, due}
+  #queue = new Map() // order id → {orderId, to, partition, due}
   #held = new Set() // partitions that are ours
   #pausedTo = 0
   #outages = 0
   #closed = true
   #stopped = false
-  attempts = new Map() // order id → attempt: {orderId, partition, name, phase, outcome, answer}
+  attempts = new Map() // order id → attempt: {orderId, to, partition, name, phase, outcome, answer}
 
   constructor () {
     super()
@@ -45,8 +45,8 @@ export class Desk extends EventEmitter {
     a.answer?.(null)
   }
 
-  put (orderId, partition, due) {
-    this.#queue.set(orderId, { orderId, partition, due })
+  put (letter, partition) {
+    this.#queue.set(letter.orderId, { orderId: letter.orderId, to: letter.to, partition, due: letter.retryAt })
     this.changed()
   }
 
@@ -67,7 +67,7 @@ export class Desk extends EventEmitter {
             continue
           }
           this.#queue.delete(q.orderId)
-          const a = { orderId: q.orderId, partition: q.partition, name: `${this.#life}/${++this.#number}`, phase: 'taken' }
+          const a = { orderId: q.orderId, to: q.to, partition: q.partition, name: `${this.#life}/${++this.#number}`, phase: 'taken' }
           this.attempts.set(q.orderId, a)
           return a
         }
@@ -97,7 +97,7 @@ export class Desk extends EventEmitter {
     }
     if (this.attempts.get(a.orderId) === a) {
       this.attempts.delete(a.orderId)
-      this.#queue.set(a.orderId, { orderId: a.orderId, partition: a.partition, due: now })
+      this.#queue.set(a.orderId, { orderId: a.orderId, to: a.to, partition: a.partition, due: now })
     }
     return news
   }
@@ -120,6 +120,7 @@ export class Desk extends EventEmitter {
   }
 
   finish (a, outcome) {
+    if (this.attempts.get(a.orderId) !== a) return // taken back meanwhile; it had not begun
     a.phase = 'finished'
     a.outcome = outcome
     this.changed()

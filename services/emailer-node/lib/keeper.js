@@ -186,7 +186,7 @@ export class Keeper {
     if (life.taken !== life.generation) return
     for (const [p, letters] of life.state) {
       for (const l of letters.values()) {
-        if (l.status === 'QUEUED') this.#desk.put(l.orderId, p, l.retryAt)
+        if (l.status === 'QUEUED') this.#desk.put(l, p)
       }
     }
     life.orphans = [...life.state].flatMap(([p, letters]) => [...letters.values()]
@@ -321,12 +321,13 @@ export class Keeper {
 
   #claimed (a, get, put, b) {
     const l = get(a.partition, a.orderId)?.copy()
-    if (l?.status !== 'QUEUED') {
+    if (l?.status !== 'QUEUED' || l.to !== a.to) {
       this.#desk.refuse(a)
       return
     }
     Object.assign(l, { status: 'SENDING', attempt: a.name, retryAt: 0, attempts: l.attempts + 1 })
     put(a.partition, l)
+    a.claimed = true
     b.after.push(() => {
       if (this.#desk.attempts.get(a.orderId) !== a) { // taken back in the meantime, and not begun
         this.#desk.attempts.set(a.orderId, Object.assign(a, { phase: 'finished', outcome: { kind: 'not-started', reason: '' } }))
@@ -340,18 +341,23 @@ export class Keeper {
 
   #ended (a, get, put, b, now) {
     const l = get(a.partition, a.orderId)?.copy()
-    if (l?.status === 'SENDING' && l.attempt === a.name) {
+    const mine = l?.status === 'SENDING' && l.attempt === a.name
+    if (mine || (l?.status === 'QUEUED' && !a.claimed)) {
+      if (!mine) l.attempts++ // it was refused before it was claimed
       l.settle(a.outcome, this.#s.policy, now)
       put(a.partition, l)
       if (!a.told) {
         a.told = true
         this.#tell(l, a.outcome)
       }
-      b.after.push(() => this.#desk.attempts.delete(a.orderId))
+      b.after.push(() => {
+        this.#desk.attempts.delete(a.orderId)
+        if (l.status === 'QUEUED') this.#desk.put(l, a.partition)
+      })
       return
     }
     this.#desk.attempts.delete(a.orderId) // it is on record already
-    if (l?.status === 'QUEUED') this.#desk.put(l.orderId, a.partition, l.retryAt)
+    if (l?.status === 'QUEUED') this.#desk.put(l, a.partition)
   }
 
   #tell (l, outcome) {
@@ -416,7 +422,7 @@ export class Keeper {
     for (const [id, { partition, letter }] of b.letters) {
       const was = life.state.get(partition).get(id)
       life.state.get(partition).set(id, kept(letter))
-      if (letter.status === 'QUEUED' && was?.status !== 'QUEUED') this.#desk.put(id, partition, letter.retryAt)
+      if (letter.status === 'QUEUED' && was?.status !== 'QUEUED') this.#desk.put(letter, partition)
     }
     for (const f of b.after) f()
     if (b.after.length > 0) this.#desk.changed()

@@ -1,7 +1,7 @@
 // Talks to the SMTP server, step by step, so that it is known of each failure
 // whether the server can have taken the mail.
 
-import { Readable } from 'node:stream'
+import { PassThrough } from 'node:stream'
 import SMTPConnection from 'nodemailer/lib/smtp-connection/index.js'
 
 /** Connection is one to the server, ready for a mail; a worker has it to itself. */
@@ -67,33 +67,49 @@ export class Connection {
   quit () { this.#smtp.quit() }
 
   /**
-   * send gives the server a mail: {outcome: {kind, reason}, again}. kind is
-   * delivered, rejected (5xx), failed (surely not taken) or unknown.
+   * send offers the server a mail, and calls text when it waits for the mail's
+   * text: a promise of a Buffer, or of null to leave it. The answer is null then,
+   * else {outcome: {kind, reason}, again}: kind is delivered, rejected (5xx),
+   * failed (surely not taken) or unknown, again whether the connection is of use.
    */
-  async send (from, to, message) {
+  async send (from, to, text) {
     let begun = false // the server may have the mail's end, since a small one goes out in one piece
-    const body = new Readable({
-      read () {
-        begun = true
-        this.push(message)
-        this.push(null)
+    let left = false
+    const message = {
+      on () {},
+      pipe: dest => {
+        if (dest instanceof PassThrough) return dest.end() // it was refused; nodemailer only empties the stream
+        text().then(buffer => {
+          if (buffer !== null) {
+            begun = true
+            dest.end(buffer)
+            return
+          }
+          left = true
+          this.cut()
+        }, () => this.cut())
       }
-    })
+    }
     try {
-      await this.#step(done => this.#smtp.send({ from, to: [to], use8BitMime: false }, body, done))
+      await this.#step(done => this.#smtp.send({ from, to: [to], use8BitMime: false }, message, done))
       return { outcome: { kind: 'delivered', reason: '' }, again: true }
     } catch (error) {
+      if (left) return null
       return classify(error, begun)
     }
   }
 }
 
-/** classify tells what an error means for the mail, as smtp.go does. */
+/**
+ * classify tells what an error means for the mail: before the text nothing is
+ * taken, and an answer is an answer. A sender that is refused is the shop's
+ * trouble and not that of the mail, so it is tried again.
+ */
 export function classify (error, begun) {
   const code = error.responseCode ?? 0
   const answered = code >= 400
   const reason = `${error.command ?? 'SMTP'}: ${error.response ?? error.message}`
   if (begun && !answered) return { outcome: { kind: 'unknown', reason: `no answer to the mail (${reason})` }, again: false }
-  if (code >= 500 && error.command !== 'MAIL FROM' && error.command !== 'CONN') return { outcome: { kind: 'rejected', reason }, again: code !== 421 }
-  return { outcome: { kind: 'failed', reason }, again: answered && code !== 421 }
+  const final = code >= 500 && (error.command === 'RCPT TO' || error.command === 'DATA')
+  return { outcome: { kind: final ? 'rejected' : 'failed', reason }, again: answered && code !== 421 }
 }

@@ -1,6 +1,6 @@
-// The workers give the mails to the SMTP server. A connection is made before the
-// mail is put on record as being sent, so that a server that is away leaves no
-// doubt.
+// The workers give the mails to the SMTP server. A mail is offered to it before it
+// is put on record as being sent, so that a server that is away, or refuses it,
+// leaves no doubt.
 
 import { reason } from './log.js'
 import { render } from './render.js'
@@ -36,11 +36,8 @@ export async function work ({ desk, smtp, log, metrics, signal }) {
       metrics.up = 1
       if (desk.connected()) log.info('the SMTP server is there again', { host: smtp.host, port: smtp.port })
     }
-    const letter = await desk.claim(a)
-    if (letter === null) continue
-    const { outcome, again } = await send(c, smtp, letter)
-    desk.finish(a, outcome)
-    if (!again) {
+    const result = await send(c, smtp, desk, a)
+    if (!result?.again) {
       c.cut()
       c = null
     }
@@ -49,12 +46,20 @@ export async function work ({ desk, smtp, log, metrics, signal }) {
   c?.cut()
 }
 
-async function send (c, smtp, letter) {
-  let message
-  try {
-    message = await render(letter, smtp.from)
-  } catch (error) {
-    return { outcome: { kind: 'rejected', reason: 'the mail can\'t be made: ' + reason(error) }, again: true }
-  }
-  return await c.send(smtp.from.address, letter.to, message)
+/** send takes a mail through its steps; null: it was left, and the connection is cut. */
+async function send (c, smtp, desk, a) {
+  let broken = null // why there is no mail to send
+  const result = await c.send(smtp.from.address, a.to, async () => {
+    const letter = await desk.claim(a)
+    if (letter === null) return null
+    try {
+      return await render(letter, smtp.from)
+    } catch (error) {
+      broken = { kind: 'rejected', reason: 'the mail can\'t be made: ' + reason(error) }
+      return null
+    }
+  })
+  if (broken) desk.finish(a, broken)
+  else if (result) desk.finish(a, result.outcome)
+  return result
 }
