@@ -94,7 +94,7 @@ func why(m *machine, src *catalog.Source) string {
 	return "no query writes it: does the test run the file that does (--@run:)?"
 }
 
-func decode(src *catalog.Source, r driver.Record) (*record, error) {
+func decode(src *catalog.Source, r driver.Record, schemas serde.SchemaRegistry) (*record, error) {
 	out := &record{columns: map[string]column{
 		schema.RowTime: {types.NewBigint(r.Time), types.TBigint},
 	}, deleted: r.Value == nil}
@@ -105,10 +105,10 @@ func decode(src *catalog.Source, r driver.Record) (*record, error) {
 			return nil, err
 		}
 	}
-	if err := out.decode(src.KeyFormat, src.Schema.Key, key, serde.Options{Subject: src.Topic + "-key", IsKey: true}); err != nil {
+	if err := out.decode(src.KeyFormat, src.Schema.Key, key, serde.Options{Subject: src.Topic + "-key", IsKey: true, Registry: schemas}); err != nil {
 		return nil, fmt.Errorf("the key of the next record of %s can't be read: %w", src.Name, err)
 	}
-	if err := out.decode(src.ValueFormat, dataColumns(src.Schema.Value), r.Value, serde.Options{Subject: src.Topic + "-value"}); err != nil {
+	if err := out.decode(src.ValueFormat, dataColumns(src.Schema.Value), r.Value, serde.Options{Subject: src.Topic + "-value", Registry: schemas}); err != nil {
 		return nil, fmt.Errorf("the value of the next record of %s can't be read: %w", src.Name, err)
 	}
 	return out, nil
@@ -166,7 +166,7 @@ func (m *machine) assertValues(s *ast.AssertValues) error {
 	if err != nil {
 		return err
 	}
-	got, err := decode(src, raw)
+	got, err := decode(src, raw, m.backend.schemas())
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (m *machine) assertTombstone(s *ast.AssertTombstone) error {
 	if err != nil {
 		return err
 	}
-	got, err := decode(src, raw)
+	got, err := decode(src, raw, m.backend.schemas())
 	if err != nil {
 		return err
 	}
@@ -314,7 +314,7 @@ type ColumnText struct{ Name, Text string }
 // Columns are the columns of a record of a source's topic: of its key, its window,
 // its value (none of a deletion) and ROWTIME.
 func Columns(src *catalog.Source, r driver.Record) ([]ColumnText, error) {
-	rec, err := decode(src, r)
+	rec, err := decode(src, r, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/function"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
 	"github.com/sidestream/sidestream/sidecar/engine/serde"
+	"github.com/sidestream/sidestream/sidecar/registry"
 )
 
 // backend is what a test's statements run on: the engine in memory, or a server.
@@ -37,6 +38,8 @@ type backend interface {
 	problems() []string
 	// topic tells whether a topic is there.
 	topic(name string) (bool, error)
+	// schemas is the Schema Registry of the records, nil for none.
+	schemas() serde.SchemaRegistry
 	close() error
 }
 
@@ -44,6 +47,7 @@ type backend interface {
 type memory struct {
 	driver    *driver.Driver
 	queries   []*driver.Query
+	registry  *registry.Embedded
 	now       time.Duration
 	trouble   []string
 	statement map[string]ast.Statement // by query id
@@ -53,8 +57,8 @@ type memory struct {
 }
 
 func newMemory() *memory {
-	m := &memory{statement: map[string]ast.Statement{}}
-	m.driver = driver.New(driver.Options{Functions: function.Builtin(), OnProblem: m.problem})
+	m := &memory{statement: map[string]ast.Statement{}, registry: registry.New()}
+	m.driver = driver.New(driver.Options{Functions: function.Builtin(), Schemas: m.registry, OnProblem: m.problem})
 	return m
 }
 
@@ -69,8 +73,9 @@ func (m *memory) problem(query string, p exec.Problem) {
 	m.trouble = append(m.trouble, fmt.Sprintf("query %s: %s", query, text))
 }
 
-func (m *memory) problems() []string { return m.trouble }
-func (m *memory) close() error       { return nil }
+func (m *memory) problems() []string            { return m.trouble }
+func (m *memory) schemas() serde.SchemaRegistry { return m.registry }
+func (m *memory) close() error                  { return nil }
 
 func (m *memory) source(s *ast.CreateSource, src *catalog.Source, query *plan.Query) error {
 	m.driver.CreateTopic(src.Topic, 1)
@@ -119,7 +124,7 @@ func (m *memory) insert(_ *ast.InsertValues, row *analyze.Insert) error {
 	keyColumns, valueColumns := src.Schema.Key, dataColumns(src.Schema.Value)
 	rec := driver.Record{Time: max(row.Time, 0), Partition: -1}
 	if row.Key != nil && len(keyColumns) > 0 {
-		enc, err := serde.NewEncoder(src.KeyFormat, keyColumns, serde.Options{Subject: src.Topic + "-key", IsKey: true})
+		enc, err := serde.NewEncoder(src.KeyFormat, keyColumns, serde.Options{Subject: src.Topic + "-key", IsKey: true, Registry: m.registry})
 		if err != nil {
 			return err
 		}
@@ -127,7 +132,7 @@ func (m *memory) insert(_ *ast.InsertValues, row *analyze.Insert) error {
 			return err
 		}
 	}
-	enc, err := serde.NewEncoder(src.ValueFormat, valueColumns, serde.Options{Subject: src.Topic + "-value"})
+	enc, err := serde.NewEncoder(src.ValueFormat, valueColumns, serde.Options{Subject: src.Topic + "-value", Registry: m.registry})
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,8 @@ func (m *machine) env() *analyze.Env {
 	return &analyze.Env{
 		Catalog: m.catalog, Functions: function.Builtin(), Config: m.config,
 		// One partition everywhere, so that records have one order.
-		Topics: func(string) (int, bool) { return 1, true },
+		Topics:  func(string) (int, bool) { return 1, true },
+		Schemas: m.backend.schemas(),
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine/exec"
 	"github.com/sidestream/sidestream/sidecar/engine/format"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
+	"github.com/sidestream/sidestream/sidecar/engine/serde"
 	"github.com/sidestream/sidestream/sidecar/kafkaenv"
 )
 
@@ -432,6 +433,9 @@ func (r *remote) lag(ctx context.Context, group string, q *remoteQuery) (string,
 }
 
 // close removes what the test has made.
+// schemas: the server has a registry of its own, if any, which tests don't ask.
+func (r *remote) schemas() serde.SchemaRegistry { return nil }
+
 func (r *remote) close() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), time.Minute)
 	defer cancel()
