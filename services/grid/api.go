@@ -133,7 +133,7 @@ func (a *api) facets(w http.ResponseWriter, r *http.Request) *web.Problem {
 const sendTime = 30 * time.Second
 
 // changes streams what changes as server-sent events: `change` has {"rows": […],
-// "gone": […]}, `reset` says that changes were missed and all is to be asked anew.
+// "gone": [ids], "told": [ids of orders whose stories have grown]}, `reset` says that changes were missed and all is to be asked anew.
 func (a *api) changes(w http.ResponseWriter, r *http.Request) *web.Problem {
 	select {
 	case a.streams <- struct{}{}:

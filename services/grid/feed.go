@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,9 +32,9 @@ func newFeed() *feed {
 	return &feed{life: rand.Text()[:8], ring: make([][]byte, ringSize), change: make(chan struct{})}
 }
 
-// publish tells of rows as they are now. A row that is there several times is
-// told once, as it was last.
-func (f *feed) publish(rows []row) {
+// publish tells of rows as they are now, and of orders whose stories have grown. A
+// row that is there several times is told once, as it was last.
+func (f *feed) publish(rows []row, told ...string) {
 	newest := map[string]int{}
 	for i, r := range rows {
 		newest[r.ID] = i
@@ -49,17 +50,20 @@ func (f *feed) publish(rows []row) {
 			once = append(once, r)
 		}
 	}
-	const most = 200 // rows in one change
-	for len(once) > 0 || len(gone) > 0 {
-		n := min(most, len(once))
+	slices.Sort(told)
+	told = slices.Compact(told)
+	const most = 200 // of each in one change
+	for len(once) > 0 || len(gone) > 0 || len(told) > 0 {
+		n, m, k := min(most, len(once)), min(most, len(gone)), min(most, len(told))
 		b, err := json.Marshal(struct {
 			Rows []row    `json:"rows,omitempty"`
 			Gone []string `json:"gone,omitempty"`
-		}{once[:n], gone})
+			Told []string `json:"told,omitempty"`
+		}{once[:n], gone[:m], told[:k]})
 		if err != nil {
 			panic(err) // texts and numbers can be encoded
 		}
-		once, gone = once[n:], nil
+		once, gone, told = once[n:], gone[m:], told[k:]
 		f.add(b)
 	}
 }

@@ -150,13 +150,48 @@ type orderPage struct {
 	ID     string
 	Row    *row
 	Events []event
-	Wait   bool // it has no final state yet: the page asks again
+	Wait   string // where to look again; "" if it has its final state
+}
+
+// maxWait bounds how long an order's page waits for its final state.
+const maxWait = 30 * time.Second
+
+// waits asks again whenever something changed, until an order has its final state or
+// the time is over.
+func (p *pages) waits(r *http.Request, id string, most time.Duration) (row row, ok bool, err error) {
+	over := time.After(most)
+	for {
+		_, _, more, _ := p.api.feed.since(p.api.feed.now())
+		row, ok, err = p.api.store.row(r.Context(), id)
+		if err != nil || ok && row.State != string(order.Created) || most == 0 {
+			return row, ok, err
+		}
+		select {
+		case <-more:
+		case <-over:
+			most = 0
+		case <-web.Draining(r.Context()):
+			most = 0
+		case <-r.Context().Done():
+			return row, ok, r.Context().Err()
+		}
+	}
 }
 
 func (p *pages) order(w http.ResponseWriter, r *http.Request) *web.Problem {
 	id := mux.Vars(r)["id"]
 	page := orderPage{ID: id}
-	row, ok, err := p.api.store.row(r.Context(), id)
+	var most time.Duration
+	if text := r.URL.Query().Get("wait"); text != "" {
+		var err error
+		if most, err = time.ParseDuration(text); err != nil || most < 0 || most > maxWait {
+			return web.BadParameters(web.QueryError("wait", fmt.Sprintf("must be a time up to %s, as 10s, is %q", maxWait, text)))
+		}
+	}
+	row, ok, err := p.waits(r, id, most)
+	if r.Context().Err() != nil {
+		return nil // the client went away
+	}
 	if err != nil {
 		return p.api.fault("row", err)
 	}
@@ -166,13 +201,18 @@ func (p *pages) order(w http.ResponseWriter, r *http.Request) *web.Problem {
 	if page.Events, err = p.api.store.story(r.Context(), id); err != nil {
 		return p.api.fault("story", err)
 	}
-	page.Wait = !ok || row.State == string(order.Created)
+	if !ok || row.State == string(order.Created) {
+		page.Wait = waitingPage(id)
+	}
 	status := http.StatusOK
 	if !ok && len(page.Events) == 0 {
 		status = http.StatusNotFound
 	}
 	return p.write(w, r, status, "order.html", page)
 }
+
+// waitingPage is the address of an order's page that waits for its final state.
+func waitingPage(id string) string { return "/orders/" + url.PathEscape(id) + "?wait=10s" }
 
 // place takes the form where no script runs, and leads to the order's page.
 func (p *pages) place(w http.ResponseWriter, r *http.Request) *web.Problem {
@@ -206,7 +246,7 @@ func (p *pages) place(w http.ResponseWriter, r *http.Request) *web.Problem {
 			problem += fmt.Sprintf(" %s: %s.", e.Field, e.Detail)
 		}
 	default:
-		http.Redirect(w, r, "/orders/"+url.PathEscape(got.ID), http.StatusSeeOther)
+		http.Redirect(w, r, waitingPage(got.ID), http.StatusSeeOther)
 		return nil
 	}
 	r.URL.RawQuery = ""

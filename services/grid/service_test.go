@@ -25,12 +25,20 @@ import (
 // grid is the program in the test's process, with an orders API that takes every
 // order whose quantity isn't negative.
 type grid struct {
-	t    *testing.T
+	t    testing.TB
 	url  string
 	stop func()
 }
 
-func startGrid(t *testing.T, b *transacttest.Broker, dir string) *grid {
+func startGrid(t testing.TB, b *transacttest.Broker, dir string) *grid {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := l.Addr().String()
+	require.NoError(t, l.Close())
+	return startGridAt(t, b, dir, addr)
+}
+
+func startGridAt(t testing.TB, b *transacttest.Broker, dir, addr string) *grid {
 	orders := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		var o struct {
@@ -52,10 +60,6 @@ func startGrid(t *testing.T, b *transacttest.Broker, dir string) *grid {
 	t.Cleanup(orders.Close)
 	at, err := url.Parse(orders.URL)
 	require.NoError(t, err)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := l.Addr().String()
-	require.NoError(t, l.Close())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
@@ -95,7 +99,7 @@ func (g *grid) get(path string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
-func newBroker(t *testing.T) *transacttest.Broker {
+func newBroker(t testing.TB) *transacttest.Broker {
 	b := transacttest.NewBroker(t)
 	b.Compacted(rowsTopic, 4)
 	b.Compacted("orders", 4)
@@ -172,7 +176,13 @@ func TestPagesWithoutJavaScript(t *testing.T) {
 	require.Contains(t, body, "15.75 in all")
 	status, body = g.get("/orders/never")
 	require.Equal(t, 404, status)
-	require.Contains(t, body, `http-equiv="refresh"`)
+	require.Contains(t, body, `<a href="/orders/never?wait=10s">Look again</a>`)
+	status, _ = g.get("/orders/never?wait=1h")
+	require.Equal(t, 400, status)
+	go put(b, "o-late", "VALIDATED")
+	status, body = g.get("/orders/o-late?wait=10s")
+	require.Equal(t, 200, status)
+	require.Contains(t, body, "15.75 in all")
 
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	form := url.Values{"customerId": {"15"}, "product": {"SOCKS"}, "quantity": {"1"}, "price": {"0.10"}}
@@ -180,7 +190,7 @@ func TestPagesWithoutJavaScript(t *testing.T) {
 	require.NoError(t, err)
 	resp.Body.Close()
 	require.Equal(t, http.StatusSeeOther, resp.StatusCode)
-	require.Equal(t, "/orders/made-here", resp.Header.Get("Location"))
+	require.Equal(t, "/orders/made-here?wait=10s", resp.Header.Get("Location"))
 	form.Set("quantity", "-1")
 	form.Set("product", `"><script>`)
 	resp, err = client.PostForm(g.url+"/orders", form)

@@ -163,7 +163,11 @@ func (t *tail) run(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("the view can't be written: %w", err)
 			}
-			t.feed.publish(rows)
+			told := make([]string, len(b.events))
+			for i, e := range b.events {
+				told[i] = e.Order
+			}
+			t.feed.publish(rows, told...)
 		}
 		if !t.ready.Load() && len(t.behind) == 0 {
 			t.ready.Store(true)

@@ -56,6 +56,8 @@
         .then((got) => {
           total = got.total;
           tell();
+          if (total) grid.hideOverlay();
+          else grid.showNoRowsOverlay();
           p.successCallback(got.rows, got.total);
         })
         .catch(() => p.failCallback());
@@ -80,7 +82,7 @@
     rowModelType: 'infinite',
     datasource: source,
     cacheBlockSize: 100,
-    maxBlocksInCache: 20,
+    maxBlocksInCache: 5, // a refresh asks for each of them
     maxConcurrentDatasourceRequests: 2,
     blockLoadDebounceMillis: 20,
     getRowId: (p) => p.data.id,
@@ -91,6 +93,8 @@
     ensureDomOrder: true,
     onRowClicked: (e) => { if (e.data && !e.event.ctrlKey && !e.event.metaKey) { e.event.preventDefault(); story(e.data.id); } },
     onCellKeyDown: (e) => { if (e.event.key === 'Enter' && e.data) story(e.data.id); },
+    overlayNoRowsTemplate: '<span>No orders</span>',
+    onFirstDataRendered: () => performance.mark('rows'),
     onGridReady: () => { place.setAttribute('aria-label', 'Orders'); },
   });
   window.ordersGrid = grid; // for those who try things in the console
@@ -101,7 +105,7 @@
   filters.addEventListener('input', (e) => {
     if (e.target.closest('#columns')) return;
     clearTimeout(soon);
-    soon = setTimeout(() => { grid.ensureIndexVisible(0); grid.purgeInfiniteCache(); }, 150);
+    soon = setTimeout(() => { if (grid.getDisplayedRowCount()) grid.ensureIndexVisible(0); grid.purgeInfiniteCache(); }, 150);
   });
   filters.querySelector('button').hidden = true;
 
@@ -123,17 +127,29 @@
     chooser.querySelector('fieldset').append(label);
   }
   chooser.hidden = false;
+  chooser.addEventListener('keydown', (e) => {
+    if (e.key === 'Escape') { chooser.open = false; chooser.querySelector('summary').focus(); }
+  });
+  document.addEventListener('click', (e) => { if (!chooser.contains(e.target)) chooser.open = false; });
 
   // Live: a row that is loaded changes in place and its changed cells flash; one
-  // that isn't makes the view ask again, at most twice a second.
-  let stale;
+  // that isn't makes the view ask again: at once, but not more often than every
+  // refreshTime ms.
+  const refreshTime = 150;
+  let refreshed = 0;
+  let soonAgain;
   function refresh() {
-    stale ??= setTimeout(() => { stale = undefined; grid.refreshInfiniteCache(); }, 500);
+    soonAgain ??= setTimeout(() => {
+      soonAgain = undefined;
+      refreshed = performance.now();
+      grid.refreshInfiniteCache();
+    }, Math.max(0, refreshed + refreshTime - performance.now()));
   }
   const waiting = new Map(); // by order: who wants to see its next row
   function changed(rows) {
     for (const row of rows) {
       waiting.get(row.id)?.(row);
+      offer(row);
       const node = grid.getRowNode(row.id);
       if (!node) { refresh(); continue; }
       const before = node.data;
@@ -143,25 +159,46 @@
       if (cells.length) grid.flashCells({ rowNodes: [node], columns: cells });
     }
   }
+  // A state or level that wasn't there when the page was made can be chosen too.
+  function offer(row) {
+    for (const name of ['state', 'level']) {
+      const choice = filters.elements[name];
+      if (row[name] && ![...choice.options].some((o) => o.value === row[name])) choice.append(new Option(row[name], row[name]));
+    }
+  }
+  // After a time without changes: what is waited for may have come.
+  async function askAgain() {
+    for (const [id, tell] of [...waiting]) {
+      const r = await fetch('/api/rows/' + encodeURIComponent(id)).catch(() => undefined);
+      if (r?.ok) tell(await r.json());
+    }
+  }
   const changes = new EventSource('/api/changes');
   changes.addEventListener('change', (e) => {
     const c = JSON.parse(e.data);
     if (c.gone) refresh();
     if (c.rows) changed(c.rows);
+    if (c.told?.includes(told)) story(told);
   });
-  changes.addEventListener('reset', () => grid.refreshInfiniteCache());
+  changes.addEventListener('reset', () => { refresh(); askAgain(); });
   changes.addEventListener('open', () => { live = 'live'; tell(); });
   changes.addEventListener('error', () => { live = 'connecting again'; tell(); });
 
   // An order's story.
   const dialog = document.getElementById('story');
+  let told; // the order whose story is open
+  dialog.addEventListener('close', () => { told = undefined; });
   async function story(id) {
-    document.getElementById('story-title').textContent = 'Order ' + id;
     const body = document.getElementById('story-body');
-    body.replaceChildren('…');
+    if (told !== id) {
+      document.getElementById('story-title').textContent = 'Order ' + id;
+      body.replaceChildren('…');
+    }
+    told = id;
     if (!dialog.open) dialog.showModal();
-    const r = await fetch(`/api/rows/${encodeURIComponent(id)}/story`);
-    if (!r.ok) { body.replaceChildren('The story can’t be had now.'); return; }
+    const r = await fetch(`/api/rows/${encodeURIComponent(id)}/story`).catch(() => undefined);
+    if (told !== id) return; // another is open by now
+    if (!r?.ok) { body.replaceChildren('The story can’t be had now.'); return; }
     const { events } = await r.json();
     const scroll = document.createElement('div');
     scroll.className = 'scroll';
