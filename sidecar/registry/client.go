@@ -23,6 +23,7 @@ type Client struct {
 
 	mu         sync.Mutex
 	byID       map[int]known
+	missing    map[int]missing
 	registered map[[3]string]int
 }
 
@@ -30,6 +31,16 @@ type known struct {
 	Schema
 	references map[string]string
 }
+
+// missing is an id that the registry didn't know, and when it said so: records that
+// name it come in numbers.
+type missing struct {
+	err error
+	at  time.Time
+}
+
+// missingFor is how long the registry isn't asked again for such an id.
+const missingFor = time.Second
 
 // requestTimeout bounds a request.
 const requestTimeout = 10 * time.Second
@@ -42,7 +53,7 @@ const maxCached = 10000
 // authentication, or "". The error says what is wrong with a URL; nothing is asked
 // of a registry yet.
 func NewClient(urls, credentials string) (*Client, error) {
-	c := &Client{http: &http.Client{Timeout: requestTimeout}, byID: map[int]known{}, registered: map[[3]string]int{}}
+	c := &Client{http: &http.Client{Timeout: requestTimeout}, byID: map[int]known{}, missing: map[int]missing{}, registered: map[[3]string]int{}}
 	for _, text := range strings.Split(urls, ",") {
 		text = strings.TrimRight(strings.TrimSpace(text), "/")
 		u, err := url.Parse(text)
@@ -103,11 +114,16 @@ func (c *Client) Delete(subject string) ([]int, error) {
 func (c *Client) ByID(id int) (schemaType, text string, references map[string]string, err error) {
 	c.mu.Lock()
 	k, ok := c.byID[id]
+	gone := c.missing[id]
 	c.mu.Unlock()
 	if ok {
 		return k.Type, k.Text, k.references, nil
 	}
+	if gone.err != nil && time.Since(gone.at) < missingFor {
+		return "", "", nil, gone.err
+	}
 	if err := c.do(http.MethodGet, "/schemas/ids/"+strconv.Itoa(id), nil, &k.Schema); err != nil {
+		c.note(id, err)
 		return "", "", nil, err
 	}
 	k.Type = typeOf(k.Type)
@@ -120,6 +136,19 @@ func (c *Client) ByID(id int) (schemaType, text string, references map[string]st
 		c.byID[id] = k
 	}
 	return k.Type, k.Text, k.references, nil
+}
+
+// note remembers that the registry doesn't know an id.
+func (c *Client) note(id int, err error) {
+	if refused := (*Error)(nil); !errors.As(err, &refused) || refused.Code != CodeNoSchema {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.missing) >= maxCached {
+		clear(c.missing)
+	}
+	c.missing[id] = missing{err, time.Now()}
 }
 
 // Latest gives the newest schema of a subject; id is 0 when there is none.

@@ -57,6 +57,25 @@ func TestClientAndServerAgree(t *testing.T) {
 	require.Equal(t, first, third)
 }
 
+// Records that name a schema that isn't there come in numbers: the registry isn't
+// asked for each.
+func TestMissingSchemasAreAskedForOnce(t *testing.T) {
+	asked := 0
+	handler := registry.New().Handler(nil)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		handler.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	client, err := registry.NewClient(server.URL, "")
+	require.NoError(t, err)
+	for range 100 {
+		_, _, _, err := client.ByID(7)
+		require.ErrorContains(t, err, "Schema 7 not found")
+	}
+	require.Less(t, asked, 100)
+}
+
 func TestReferences(t *testing.T) {
 	memory := registry.New()
 	server := httptest.NewServer(memory.Handler(nil))
