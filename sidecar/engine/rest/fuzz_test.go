@@ -20,6 +20,7 @@ import (
 	"github.com/sidestream/sidestream/sidecar/engine"
 	"github.com/sidestream/sidestream/sidecar/engine/chance"
 	"github.com/sidestream/sidestream/sidecar/engine/rest"
+	"github.com/sidestream/sidestream/sidecar/registry"
 )
 
 // fuzzEndpoints are the places of the API, as a client reaches them.
@@ -54,6 +55,7 @@ func FuzzRequests(f *testing.F) {
 			"CREATE TABLE X AS SELECT K, SUM(N) AS T FROM S WINDOW TUMBLING (SIZE 1 HOUR) GROUP BY K;", "CREATE STREAM Y (A INT KEY, B ARRAY<STRUCT<C MAP<STRING, DECIMAL(4,2)>>>) WITH (KAFKA_TOPIC='y', FORMAT='JSON', PARTITIONS=2);",
 			"INSERT INTO S (K, N) VALUES ('a', 1 + 2);", "DROP STREAM S DELETE TOPIC;", "TERMINATE ALL; SHOW QUERIES; SHOW TOPICS; SHOW FUNCTIONS;", "DESCRIBE S EXTENDED; EXPLAIN CTAS_C_3; LIST PROPERTIES;",
 			"SET 'auto.offset.reset'='earliest'; DEFINE a = 'b'; SELECT '${a}' AS A FROM S EMIT CHANGES;", "PRINT s FROM BEGINNING LIMIT 1;", "PAUSE ALL; RESUME ALL; ASSERT TOPIC s TIMEOUT 1 SECOND;", "CREATE TYPE T AS STRUCT<A INT>; DROP TYPE T;",
+			"CREATE STREAM Z (A INT KEY, B STRUCT<C INT>) WITH (KAFKA_TOPIC='z', FORMAT='AVRO', PARTITIONS=1); DROP STREAM Z DELETE TOPIC;", "CREATE TABLE P WITH (FORMAT='PROTOBUF', VALUE_SCHEMA_ID=1) AS SELECT N, COUNT(*) AS C FROM S GROUP BY N; ASSERT SCHEMA ID 1 TIMEOUT 1 SECOND;",
 		} {
 			f.Add(byte(i), false, sql)
 		}
@@ -128,7 +130,7 @@ func startFuzzServer(t *testing.T) *fuzzServer {
 	log := slog.New(&s.panics)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	s.engine, err = engine.New(ctx, engine.Config{Brokers: cluster.ListenAddrs(), Address: "127.0.0.1:8088", Logger: log})
+	s.engine, err = engine.New(ctx, engine.Config{Brokers: cluster.ListenAddrs(), Address: "127.0.0.1:8088", Schemas: registry.New(), Logger: log})
 	require.NoError(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
