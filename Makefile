@@ -14,7 +14,7 @@ export CGO_ENABLED := 1
 
 .PHONY: help
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z_-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  DEMO_EXIT=1 make demo   ends by itself, with 0 when all is as it should be"
 
@@ -70,7 +70,7 @@ test-k8s: ## the chart on the cluster of kubectl (IN=prefix of commands, LOAD=co
 	scripts/test-k8s
 
 .PHONY: test-ksqldb
-test-ksqldb: ## applier, client and query cases on a ksqlDB by URL (KSQLDB_URL=http://…)
+test-ksqldb: ## the applier and the SQL tests on a ksqlDB by URL (KSQLDB_URL=http://…)
 	scripts/test-ksqldb
 
 .PHONY: images
