@@ -5,6 +5,8 @@
 //	flaws_test.go      what earlier systems got wrong, each by name
 //	kill_test.go       kill -9 under load, then the books are checked
 //	edit_test.go       SQL edited while everything runs
+//	email_test.go      the mails: one suite for the Go and the Node.js program
+//	email_kill_test.go kill -9 of emailer and SMTP server at random steps
 //	stack_test.go      starts, kills and stops the processes
 //	books_test.go      reads the topics alone and says whether they add up
 //
