@@ -81,6 +81,10 @@ images: ## an image for each program, into dist/images (BY=docker: with Docker)
 test-new: ## a new service in Go, Node and Python: made, built, tested, run in a demo (needs npm and pip)
 	TEST_NEW=1 $(GO) test -count=1 -timeout 30m -run TestNewServices -v ./sidecar/scaffold
 
+.PHONY: test-images
+test-images: images ## the images by Docker: they start, become ready, serve an order
+	IMAGES_DIR=$(CURDIR)/dist/images $(GO) test -count=1 -timeout 10m -v ./sidecar/image
+
 .PHONY: test-kafka
 test-kafka: build ## the flow's tests on Apache Kafka (needs Java 17 and Maven)
 	scripts/kafka-up
