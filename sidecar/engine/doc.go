@@ -41,6 +41,9 @@
 //  4. At the start the log is replayed: catalogue and queries are as they were,
 //     with the same ids, and so with the same offsets and state on Kafka.
 //
+// With a Schema Registry, schemas are registered as statements declare topics, and
+// what it told of a statement is replayed with it (schemas.go).
+//
 // One process at a time runs a service id (owner.go); the statement log's writer
 // and each query are fenced by transactional ids besides.
 //
