@@ -108,14 +108,14 @@ bench: build ## latency, throughput, start-up and memory, with the machine and c
 
 .PHONY: lint
 lint: $(LINT) ## formatting, vet and linters
-	@test -z "$$(gofmt -l services sidecar | tee /dev/stderr)" || (echo "run make fmt"; exit 1)
+	@test -z "$$(gofmt -l services sidecar helm scripts | tee /dev/stderr)" || (echo "run make fmt"; exit 1)
 	$(LINT) run ./...
 	bin/sidestream fmt --check ksql
 	bin/sidestream lint ksql
 
 .PHONY: fmt
 fmt: ## format Go and SQL
-	gofmt -w services sidecar
+	gofmt -w services sidecar helm scripts
 	bin/sidestream fmt ksql
 
 $(LINT):

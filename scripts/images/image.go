@@ -61,7 +61,7 @@ func assemble(p program, t target, binary, version string, made time.Time) (buil
 		{"state/", 0o770, nobody, nil},
 		{"tmp/", 0o1777, 0, nil},
 	}
-	image := v1.Image(empty.Image)
+	var image v1.Image = empty.Image
 	for _, files := range [][]entry{base, {{p.name, 0o755, 0, content}, {"sbom.cdx.json", 0o644, 0, parts}}} {
 		raw, err := pack(files, made)
 		if err != nil {
@@ -154,7 +154,7 @@ func archive(dir, program, ref string, all []built) error {
 	if err != nil {
 		return err
 	}
-	index := v1.ImageIndex(empty.Index)
+	var index v1.ImageIndex = empty.Index
 	for _, b := range all {
 		base := filepath.Join(dir, program+"-"+b.target.arch)
 		if err := os.WriteFile(base+".cdx.json", b.sbom, 0o644); err != nil {
