@@ -41,7 +41,7 @@ bin/mailpit: scripts/mailpit
 .PHONY: test
 test: build ## every test that needs nothing but this machine
 	$(GO) test -timeout 15m ./...
-	bin/sidestream test ksql
+	bin/sidestream test ksql --cover
 
 .PHONY: golden
 golden: ## replay what was recorded from a real ksqlDB (GOLDEN=b02 for one scenario)

@@ -382,7 +382,29 @@ func (p *planner) difference(it *item) string {
 			return ""
 		}
 	}
-	return "its text has changed"
+	return changedParts(diff(lines(it.old.Node), lines(it.stmt.Node)))
+}
+
+var clauseWord = regexp.MustCompile(`^[-+] (WHERE|HAVING|FROM|WINDOW|GROUP BY|PARTITION BY|(?:INNER |LEFT |RIGHT |FULL )?(?:OUTER )?JOIN|WITHIN|CREATE|EMIT)\b`)
+
+// changedParts names the clauses that a difference is in.
+func changedParts(diff []string) string {
+	var parts []string
+	for _, line := range diff {
+		part := "expressions"
+		if m := clauseWord.FindStringSubmatch(line); m != nil {
+			if part = m[1]; part == "CREATE" {
+				part = "WITH"
+			}
+		}
+		if !slices.Contains(parts, part) {
+			parts = append(parts, part)
+		}
+	}
+	if parts == nil {
+		return "its text has changed"
+	}
+	return "changed: " + strings.Join(parts, ", ")
 }
 
 // sameProperties compares what was SET, but where a query begins: that is past.
@@ -464,6 +486,9 @@ func because(err error) string {
 			return fmt.Sprintf("it groups by %s instead of %s", m[3], m[2])
 		case "aggregate functions":
 			return fmt.Sprintf("its aggregates are %s instead of %s", m[3], m[2])
+		}
+		if strings.HasPrefix(m[1], "columns not part") {
+			return fmt.Sprintf("it aggregates over the columns %s instead of %s", m[3], m[2])
 		}
 		return fmt.Sprintf("its %s are %s instead of %s", m[1], m[3], m[2])
 	}

@@ -185,7 +185,8 @@ func allowance(text string, from, to int) (Allowance, error) {
 		if !ok {
 			continue
 		}
-		switch out = Allowance(strings.TrimSpace(value)); out {
+		word, _, _ := strings.Cut(strings.TrimSpace(value), " ") // a reason may follow
+		switch out = Allowance(word); out {
 		case AllowRebuild, Onward:
 		default:
 			return NoRebuild, fmt.Errorf("%s %s is unknown: it is allow (a new version beside the old one) or onward (the same topic, from where the old one stands).", rebuildLine, out)

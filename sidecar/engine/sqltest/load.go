@@ -111,7 +111,7 @@ func (t *Test) read(lines []string, from, to int) error {
 				return fmt.Errorf("%s:%d: %s %s: %w", t.File, i+1, advanceLine, rest, err)
 			}
 			t.Advances = append(t.Advances, Advance{i + 1, by})
-		case strings.HasPrefix(trimmed, "--@rebuild:"): // for apply
+		case strings.HasPrefix(trimmed, "--@rebuild:"), strings.HasPrefix(trimmed, "--@lint:"): // for apply and lint
 		default:
 			return fmt.Errorf("%s:%d: %q is no line of the test language; there are %s, %s, %s, %s and %s",
 				t.File, i+1, trimmed, testLine, runLine, advanceLine, errorLine, messageLine)
