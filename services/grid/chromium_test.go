@@ -53,6 +53,7 @@ type tab struct {
 	t        testing.TB
 	ctx      context.Context
 	expected *regexp.Regexp
+	close    func()
 }
 
 type action = chromedp.Action[chromedp.Void]
@@ -74,7 +75,7 @@ func open(t testing.TB, browser context.Context, url string, before ...action) *
 			}
 		}
 	})
-	t.Cleanup(func() {
+	p.close = sync.OnceFunc(func() {
 		end()
 		listening.Wait()
 		for _, line := range said {
@@ -83,6 +84,7 @@ func open(t testing.TB, browser context.Context, url string, before ...action) *
 			}
 		}
 	})
+	t.Cleanup(p.close)
 	p.do(append(before, chromedp.Navigate(url))...)
 	return p
 }

@@ -228,8 +228,11 @@ func (s *store) rows(ctx context.Context, q query) ([]row, int, error) {
 	if q.down {
 		direction = "DESC"
 	}
-	rs, err := s.read.QueryContext(ctx, fmt.Sprintf(`SELECT %s FROM rows%s ORDER BY %s %s, id %s LIMIT ? OFFSET ?`, columns, where, q.sort, direction, direction),
-		append(args, q.limit, q.offset)...)
+	// The page's ids come from the index alone; only their rows are looked up, not
+	// those before them.
+	by := fmt.Sprintf(`ORDER BY %s %s, id %s`, q.sort, direction, direction)
+	rs, err := s.read.QueryContext(ctx, fmt.Sprintf(`WITH page AS (SELECT id FROM rows%s %s LIMIT ? OFFSET ?)
+		SELECT %s FROM page CROSS JOIN rows USING (id) %s`, where, by, columns, by), append(args, q.limit, q.offset)...)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -60,7 +60,10 @@
           else grid.showNoRowsOverlay();
           p.successCallback(got.rows, got.total);
         })
-        .catch(() => p.failCallback());
+        .catch(() => {
+          p.failCallback();
+          setTimeout(refresh, 1000);
+        });
     },
   };
 
@@ -83,7 +86,7 @@
     datasource: source,
     cacheBlockSize: 100,
     maxBlocksInCache: 5, // a refresh asks for each of them
-    maxConcurrentDatasourceRequests: 2,
+    maxConcurrentDatasourceRequests: -1, // no limit: one that is scrolled away from mustn't keep the next from starting
     blockLoadDebounceMillis: 20,
     getRowId: (p) => p.data.id,
     rowHeight: 32,
