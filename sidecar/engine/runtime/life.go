@@ -148,9 +148,10 @@ func (l *life) rebuild() error {
 		cfg := l.q.rt.cfg
 		built, err := exec.Build(t.sub, exec.Env{
 			Functions: cfg.Functions, Schemas: cfg.Schemas, Config: l.q.opts.Config,
-			Store: func(s *plan.Store) state.Store { return tables[s] },
-			Emit:  func(o *exec.Output) error { return l.emit(t, o) },
-			Log:   l.q.problem,
+			Internal: l.q.internal(""),
+			Store:    func(s *plan.Store) state.Store { return tables[s] },
+			Emit:     func(o *exec.Output) error { return l.emit(t, o) },
+			Log:      l.q.problem,
 		})
 		if err != nil {
 			return err
