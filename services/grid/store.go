@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	_ "github.com/mattn/go-sqlite3" // the driver
@@ -297,7 +299,9 @@ type count struct {
 	Rows  int    `json:"rows"`
 }
 
-// story is all that was told of an order, in the order of the records' times.
+// story is all that was told of an order, in the order of the records' times. A
+// record that SQL makes has the time of the one that it is made from; those come in
+// the order in which an order usually meets their topics.
 func (s *store) story(ctx context.Context, id string) ([]event, error) {
 	rs, err := s.read.QueryContext(ctx, `SELECT topic, partition, "offset", time, value FROM events WHERE "order" = ? ORDER BY time, topic, partition, "offset" LIMIT 1000`, id)
 	if err != nil {
@@ -314,6 +318,10 @@ func (s *store) story(ctx context.Context, id string) ([]event, error) {
 		e.Value = json.RawMessage(value)
 		out = append(out, e)
 	}
+	usual := strings.Split(storyTopics, ",")
+	slices.SortStableFunc(out, func(a, b event) int {
+		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(slices.Index(usual, a.Topic), slices.Index(usual, b.Topic)))
+	})
 	return out, rs.Err()
 }
 

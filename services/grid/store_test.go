@@ -98,6 +98,7 @@ func TestTheViewStays(t *testing.T) {
 		{Order: "1", Topic: "orders", Partition: 2, Offset: 7, Time: 5, Value: []byte(`{"a":1}`)},
 		{Order: "1", Topic: "orders", Partition: 2, Offset: 7, Time: 5, Value: []byte(`{"a":1}`)}, // read again
 		{Order: "1", Topic: "order-verdicts", Partition: 2, Offset: 1, Time: 4, Value: []byte(`{}`)},
+		{Order: "1", Topic: "details-validations", Partition: 2, Offset: 1, Time: 5, Value: []byte(`{}`)},
 		{Order: "2", Topic: "orders", Partition: 2, Offset: 8, Time: 5, Value: []byte(`{}`)},
 	}, next: map[string]map[int32]int64{"orders": {2: 9}}})
 	require.NoError(t, err)
@@ -109,6 +110,7 @@ func TestTheViewStays(t *testing.T) {
 	require.Equal(t, []event{
 		{Order: "1", Topic: "order-verdicts", Partition: 2, Offset: 1, Time: 4, Value: []byte(`{}`)},
 		{Order: "1", Topic: "orders", Partition: 2, Offset: 7, Time: 5, Value: []byte(`{"a":1}`)},
+		{Order: "1", Topic: "details-validations", Partition: 2, Offset: 1, Time: 5, Value: []byte(`{}`)},
 	}, events)
 	at, err := s.offsets("orders")
 	require.NoError(t, err)

@@ -5,13 +5,14 @@
 (() => {
   const money = new Intl.NumberFormat(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
   const clock = new Intl.DateTimeFormat(undefined, { dateStyle: 'short', timeStyle: 'medium' });
+  const moment = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hour12: false });
   const amount = (p) => (p.value == null ? '' : money.format(p.value));
   const when = (p) => (p.value == null ? '' : clock.format(new Date(p.value)));
   const columns = [
-    { field: 'created', headerName: 'Placed', valueFormatter: when, width: 170, sort: 'desc' },
-    { field: 'id', headerName: 'Order', width: 190, cellRenderer: orderLink },
-    { field: 'state', headerName: 'State', width: 120, cellClass: (p) => ['state', p.value].filter(Boolean) },
-    { field: 'customer', headerName: 'Customer', width: 170 },
+    { field: 'created', headerName: 'Placed', valueFormatter: when, width: 200, sort: 'desc' },
+    { field: 'id', headerName: 'Order', width: 180, cellRenderer: orderLink },
+    { field: 'state', headerName: 'State', width: 115, cellClass: (p) => ['state', p.value].filter(Boolean) },
+    { field: 'customer', headerName: 'Customer', width: 150 },
     { field: 'customerId', headerName: 'Customer no.', width: 130, hide: true },
     { field: 'level', headerName: 'Level', width: 110 },
     { field: 'product', headerName: 'Product', width: 150 },
@@ -20,7 +21,7 @@
     { field: 'total', headerName: 'Total', width: 120, type: 'rightAligned', valueFormatter: amount },
     { field: 'paid', headerName: 'Paid', width: 120, type: 'rightAligned', valueFormatter: amount },
     { field: 'reasons', headerName: 'Reasons', width: 260, sortable: false, valueFormatter: (p) => (p.value || []).join('; ') },
-    { field: 'updated', headerName: 'Changed', valueFormatter: when, width: 170, hide: true },
+    { field: 'updated', headerName: 'Changed', valueFormatter: when, width: 200, hide: true },
     { field: 'version', headerName: 'Version', width: 100, type: 'rightAligned', hide: true },
   ];
 
@@ -221,7 +222,7 @@
       const row = rows.insertRow();
       const code = document.createElement('code');
       code.textContent = JSON.stringify(e.value);
-      for (const v of [clock.format(new Date(e.time)), e.topic, e.partition, e.offset, code]) row.insertCell().append(v);
+      for (const v of [moment.format(new Date(e.time)), e.topic, e.partition, e.offset, code]) row.insertCell().append(v);
     }
     scroll.append(table);
     body.replaceChildren(events.length ? scroll : 'Nothing has been told of it yet.');
