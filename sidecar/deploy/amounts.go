@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/sidestream/sidestream/sidecar/engine/ast"
+	"github.com/sidestream/sidestream/sidecar/manifest"
 )
 
 // topicAdmin forbids what is the topic's and not the statement's: partitions,
@@ -88,8 +90,9 @@ func (p *planner) amounts(ctx context.Context) error {
 		if it.step.NewTopic != "" && p.topics[it.topic] > 0 {
 			var err error
 			if it.step.Readers, err = k.readers(ctx, it.topic, p.server.info.ServiceID); err != nil {
-				return err
+				it.step.Notes = append(it.step.Notes, "who reads the old topic isn't known: "+err.Error())
 			}
+			it.step.Tell = p.folder.tell(sinkTopic(it.old), it.old.Name)
 		}
 	}
 	return nil
@@ -113,6 +116,51 @@ func sortedAmounts(m map[string]int64) []Amount {
 	var out []Amount
 	for _, t := range slices.Sorted(maps.Keys(m)) {
 		out = append(out, Amount{t, m[t]})
+	}
+	return out
+}
+
+// tell names who else, by what is checked in, reads a topic or queries a table of
+// a folder: programs by services.yaml, and the SQL of other services. They know
+// nothing of a new version until somebody tells them.
+func (f *Folder) tell(topic, object string) []string {
+	abs, err := filepath.Abs(f.Dir)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	root := filepath.Dir(filepath.Dir(abs))
+	if m, err := manifest.Load(filepath.Join(root, "services", "services.yaml")); err == nil {
+		for _, s := range m.Services {
+			if slices.Contains(s.Reads, topic) {
+				out = append(out, fmt.Sprintf("program %s reads topic %s", s.Name, topic))
+			}
+			if filepath.Base(s.SQL) == f.Service && slices.ContainsFunc(s.Views, func(v string) bool { return strings.EqualFold(v, object) }) {
+				out = append(out, fmt.Sprintf("program %s queries %s", s.Name, object))
+			}
+		}
+	}
+	others, err := filepath.Glob(filepath.Join(filepath.Dir(abs), "*"))
+	if err != nil {
+		return out
+	}
+	for _, dir := range others {
+		if dir == abs {
+			continue
+		}
+		vars, err := Variables(dir, nil)
+		if err != nil {
+			continue
+		}
+		other, err := LoadFolder(dir, vars)
+		if err != nil {
+			continue // not a folder of SQL, or not in order: that is for its own plan
+		}
+		for _, s := range other.Statements {
+			if s.query() == nil && s.Kind != Type && sinkTopic(s) == topic {
+				out = append(out, fmt.Sprintf("%s of service %s reads topic %s", s.Name, other.Service, topic))
+			}
+		}
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package deploy
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -80,4 +81,31 @@ func TestNormal(t *testing.T) {
 	} {
 		require.Equal(t, want, normal(in), in)
 	}
+}
+
+// What else is checked in tells who must be told of a new topic.
+func TestWhoMustBeTold(t *testing.T) {
+	root := t.TempDir()
+	const source = "CREATE STREAM s (id STRING KEY, n INT) WITH (KAFKA_TOPIC='%s', VALUE_FORMAT='JSON');\n"
+	write(t, root, "services/services.yaml", "broker: 127.0.0.1:9092\ntopics: ksql/topics.yaml\nservices:\n"+
+		"  one: {sql: ksql/one, sidecar: 127.0.0.1:8088, program: ./services/one, http: 127.0.0.1:8080, reads: [t-out], views: [V]}\n"+
+		"  two: {sql: ksql/two, sidecar: 127.0.0.1:8089}\n")
+	write(t, root, "ksql/one/01-a.sql", strings.Replace(source, "%s", "t-in", 1))
+	write(t, root, "ksql/two/01-a.sql", strings.Replace(source, "%s", "t-out", 1))
+	f, err := LoadFolder(filepath.Join(root, "ksql", "one"), nil)
+	require.NoError(t, err)
+	require.Equal(t, []string{"program one reads topic t-out", "program one queries V", "S of service two reads topic t-out"}, f.tell("t-out", "V"))
+	require.Empty(t, f.tell("t-in", "OTHER"))
+}
+
+func TestAllowances(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "01-a.sql", "--@rebuild: allow  it may take an hour\nCREATE STREAM a (id STRING KEY) WITH (KAFKA_TOPIC='a', VALUE_FORMAT='JSON');\n"+
+		"CREATE STREAM b AS SELECT * FROM a; -- of b\n-- why\n  --@rebuild: onward\n/* and */ CREATE STREAM c AS SELECT * FROM a;\n")
+	f, err := LoadFolder(dir, nil)
+	require.NoError(t, err)
+	require.Equal(t, []Allowance{AllowRebuild, NoRebuild, Onward}, []Allowance{f.Statements[0].Rebuild, f.Statements[1].Rebuild, f.Statements[2].Rebuild})
+	write(t, dir, "02-b.sql", "--@rebuild: perhaps\nCREATE STREAM d AS SELECT * FROM a;\n")
+	_, err = LoadFolder(dir, nil)
+	require.ErrorContains(t, err, "02-b.sql:2:1: --@rebuild: perhaps is unknown")
 }

@@ -461,6 +461,9 @@ func (t *together) finish(ctx context.Context) {
 		if m.stays {
 			t.result.Notes = append(t.result.Notes, fmt.Sprintf("%s is %s on the server now; its own name stands for the same topic", m.stmt.Name, m.next))
 		}
+		for _, who := range m.step.Tell {
+			t.result.Notes = append(t.result.Notes, fmt.Sprintf("%s: it must be told of topic %s, whose live part begins at %s", who, m.topic, positionText(m.ends[m.topic])))
+		}
 		for _, r := range m.step.Readers {
 			t.result.Notes = append(t.result.Notes, fmt.Sprintf("group %s reads topic %s (%d to go): it goes on in %s at %s", r.Group, old, r.Behind, m.topic, positionText(m.ends[m.topic])))
 		}

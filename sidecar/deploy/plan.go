@@ -74,6 +74,9 @@ type Step struct {
 	State   []Amount `json:"state,omitempty"`
 	// Readers are consumer groups outside of this server that read the old topic.
 	Readers []Reader `json:"readers,omitempty"`
+	// Tell are those who, by what is checked in, read the old topic or query the old
+	// object: they must be told of the new one.
+	Tell []string `json:"tell,omitempty"`
 	// Allowed: the file, or --allow-rebuild, allows what it needs.
 	Allowed bool     `json:"allowed,omitempty"`
 	Notes   []string `json:"notes,omitempty"`

@@ -207,6 +207,9 @@ func stepLines(s *deploy.Step) []string {
 	for _, r := range s.Readers {
 		add("read by group %s (%s, %d records to go)", r.Group, r.State, r.Behind)
 	}
+	for _, who := range s.Tell {
+		add("must be told of %s: %s", s.NewTopic, who)
+	}
 	for _, n := range s.Notes {
 		add("note: %s", n)
 	}
