@@ -98,6 +98,10 @@ chaos: build ## 200 kills of random sidecars, programs and the broker under load
 chaos-email: build ## 200 kills of each emailer and its SMTP server at random steps, then the mails are counted
 	CHAOS_EMAIL_KILLS=200 $(GO) test -count=1 -timeout 120m -run TestEmailKill -v ./services/e2e/...
 
+.PHONY: metamorphic
+metamorphic: ## the same records by other partitions, portions, commits and restarts (SEEDS=20)
+	@METAMORPHIC_SEEDS=$(or $(SEEDS),20) $(GO) test -count=1 -timeout 60m -v -run TestHowItIsRunChangesNothing ./sidecar/engine/runtime/
+
 .PHONY: fuzz
 fuzz: ## every fuzz test for a while (FUZZTIME=30s each)
 	@scripts/fuzz

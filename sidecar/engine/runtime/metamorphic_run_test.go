@@ -21,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/sidestream/sidestream/sidecar/engine/exec"
 	"github.com/sidestream/sidestream/sidecar/engine/function"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
 )
@@ -49,13 +50,15 @@ var metaRuns atomic.Int64
 // or nothing.
 func (m metaTrial) run(t *testing.T) string {
 	steps := m.steps()
-	want, err := metaExpect(m.queries, steps)
+	want, tables, err := metaExpect(m.queries, steps)
 	require.NoError(t, err)
 	x := &metaRun{t: t, m: m, b: newBroker(t), prefix: fmt.Sprintf("m%d_", metaRuns.Add(1)), rnd: rand.New(rand.NewPCG(m.seed, 3)), got: map[string][]rec{}}
 	var topics []string
 	x.plans, topics, x.sinks, err = metaPlans(x.prefix, m.queries)
 	require.NoError(t, err)
-	x.b.topics(m.partitions, topics...)
+	made, err := x.b.admin.CreateTopics(context.Background(), m.partitions, 1, nil, topics...)
+	require.NoError(t, err)
+	require.NoError(t, made.Error())
 	x.limitFetches()
 	if !m.memory {
 		x.dir = t.TempDir()
@@ -68,6 +71,10 @@ func (m metaTrial) run(t *testing.T) string {
 		if x.rt != nil {
 			x.stop(false)
 		}
+		if x.b.cluster == nil { // of a broker outside
+			_, _ = x.b.admin.DeleteTopics(context.Background(), topics...)
+		}
+		x.b.client.Close() // a failure is followed by many trials
 		if x.b.cluster != nil {
 			x.b.cluster.Close()
 		}
@@ -85,6 +92,9 @@ func (m metaTrial) run(t *testing.T) string {
 		if d := x.await(want[i]); d != "" {
 			return fmt.Sprintf("after the %s: %s", s.name, d)
 		}
+	}
+	if d := x.lookUp(tables); d != "" {
+		return d
 	}
 	x.stop(false)
 	x.poll()
@@ -248,6 +258,19 @@ func (x *metaRun) behind() string {
 		})
 		if late != "" {
 			return late
+		}
+	}
+	return ""
+}
+
+// lookUp compares what pull queries find.
+func (x *metaRun) lookUp(want map[string][]string) string {
+	for _, id := range slices.Sorted(maps.Keys(want)) {
+		got := []string{}
+		require.NoError(x.t, x.rt.Pull(context.Background(), id, exec.Everything(), func(r *exec.Row) bool { got = append(got, metaRow(r)); return true }))
+		slices.Sort(got)
+		if !slices.Equal(want[id], got) {
+			return fmt.Sprintf("looked up in %s: want\n    %s\n  got\n    %s", id, strings.Join(want[id], "\n    "), strings.Join(got, "\n    "))
 		}
 	}
 	return ""

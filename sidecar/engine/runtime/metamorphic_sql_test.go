@@ -2,16 +2,19 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sidestream/sidestream/sidecar/engine/analyze"
 	"github.com/sidestream/sidestream/sidecar/engine/ast"
 	"github.com/sidestream/sidestream/sidecar/engine/catalog"
 	"github.com/sidestream/sidestream/sidecar/engine/driver"
+	"github.com/sidestream/sidestream/sidecar/engine/exec"
 	"github.com/sidestream/sidestream/sidecar/engine/function"
 	"github.com/sidestream/sidestream/sidecar/engine/parser"
 	"github.com/sidestream/sidestream/sidecar/engine/plan"
 	"github.com/sidestream/sidestream/sidecar/engine/serde"
+	"github.com/sidestream/sidestream/sidecar/engine/types"
 )
 
 // comparison is what of a query's output must not depend on how it is run.
@@ -78,6 +81,8 @@ var metaQueries = []metaQuery{
 	// The windows of outer joins are longer than a phase: a row whose window is over
 	// when it comes is given out at once, match or not, so what came first would count.
 	metaOne("unpaid", unordered, `CREATE STREAM unpaid AS SELECT o.customer AS customer, o.id AS o, p.id AS p FROM orders o LEFT JOIN payments p WITHIN 12 SECONDS GRACE PERIOD 20 SECONDS ON o.customer = p.customer;`),
+	// A topic that two sub-topologies read.
+	metaOne("companions", unordered, `CREATE STREAM companions AS SELECT a.customer AS customer, a.id AS a, b.id AS b FROM orders a JOIN orders b WITHIN 1 SECOND GRACE PERIOD 20 SECONDS ON a.customer = b.customer;`),
 	metaOne("meetings", unordered, `CREATE STREAM meetings AS SELECT ROWKEY AS region, o.id AS o, r.id AS r FROM orders o FULL OUTER JOIN payments r WITHIN (12 SECONDS, 13 SECONDS) GRACE PERIOD 20 SECONDS ON o.region = r.region;`),
 	metaOne("enriched", ordered, `CREATE STREAM enriched AS SELECT o.customer AS customer, o.id AS id, c.level AS level FROM orders o LEFT JOIN customers c ON o.customer = c.customer;`),
 	metaOne("bossed", ordered, `CREATE STREAM bossed AS SELECT o.region AS region, o.id AS id, r.boss AS boss FROM orders o JOIN regions r ON o.region = r.region;`),
@@ -165,11 +170,11 @@ func plansOf(sql []string, schemas serde.SchemaRegistry) (plans []*plan.Query, t
 }
 
 // metaExpect runs the queries in memory, with one partition, record after record,
-// and tells what the sinks hold after each step.
-func metaExpect(names []string, steps []metaStep) ([]map[string][]rec, error) {
+// and tells what the sinks hold after each step, and the tables at the end.
+func metaExpect(names []string, steps []metaStep) (out []map[string][]rec, tables map[string][]string, err error) {
 	plans, topics, sinks, err := metaPlans("", names)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	d := driver.New(driver.Options{Functions: function.Configured(nil), Config: metaConfig, AppID: func(id string) string { return "app-" + id }})
 	for _, t := range topics {
@@ -177,14 +182,13 @@ func metaExpect(names []string, steps []metaStep) ([]map[string][]rec, error) {
 	}
 	for _, p := range plans {
 		if _, err := d.AddQuery(p); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	var out []map[string][]rec
 	for _, s := range steps {
 		for _, r := range s.records {
 			if err := d.Pipe(r.topic, driver.Record{Key: raw(r.key), Value: raw(r.value), Time: r.time, Partition: -1}); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 		held := map[string][]rec{}
@@ -193,5 +197,36 @@ func metaExpect(names []string, steps []metaStep) ([]map[string][]rec, error) {
 		}
 		out = append(out, held)
 	}
-	return out, nil
+	tables = map[string][]string{}
+	for _, p := range plans {
+		if p.Materialized == nil {
+			continue
+		}
+		list := []string{}
+		if err := d.Query(p.ID).Lookup(exec.Everything(), func(r *exec.Row) bool { list = append(list, metaRow(r)); return true }); err != nil {
+			return nil, nil, err
+		}
+		slices.Sort(list)
+		tables[p.ID] = list
+	}
+	return out, tables, nil
+}
+
+// metaRow is a row that was looked up, as text; lists are sorted.
+func metaRow(r *exec.Row) string {
+	var b strings.Builder
+	for _, v := range r.Key {
+		b.WriteString(types.Text(v, types.Type{}) + " ")
+	}
+	fmt.Fprintf(&b, "%d-%d:", r.Window.Start, r.Window.End)
+	for _, v := range r.Value {
+		text := types.Text(v, types.Type{})
+		if inner, ok := strings.CutPrefix(text, "["); ok {
+			list := strings.Split(strings.TrimSuffix(inner, "]"), ", ")
+			slices.Sort(list)
+			text = fmt.Sprint(list)
+		}
+		b.WriteString(" " + text)
+	}
+	return b.String()
 }

@@ -82,7 +82,7 @@ func (m metaTrial) steps() []metaStep { return metaWithout(metaSteps(m.seed, m.o
 // METAMORPHIC_SEEDS=n runs as many seeds, from one by chance on;
 // METAMORPHIC_SEED=s the one that a failure named.
 func TestHowItIsRunChangesNothing(t *testing.T) {
-	seeds := []uint64{0, 1, 2}
+	seeds := []uint64{12, 37, 35} // 4, 2 and 1 partitions; kills with state kept and lost; at least once
 	if s := os.Getenv("METAMORPHIC_SEED"); s != "" {
 		one, err := strconv.ParseUint(s, 10, 64)
 		require.NoError(t, err)
@@ -102,7 +102,8 @@ func TestHowItIsRunChangesNothing(t *testing.T) {
 	}
 	for _, seed := range seeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			m := metaTrial{seed: seed, queries: all, orders: 40, metaVariant: metaVary(seed), patience: 20 * time.Second}
+			t.Parallel()
+			m := metaTrial{seed: seed, queries: all, orders: 40, metaVariant: metaVary(seed), patience: 40 * time.Second}
 			t.Logf("METAMORPHIC_SEED=%d: %s", seed, m.metaVariant)
 			difference := m.run(t)
 			if difference == "" {
@@ -118,7 +119,7 @@ func TestHowItIsRunChangesNothing(t *testing.T) {
 // failure is often timing, so each try is made twice.
 func metaShrink(t *testing.T, m metaTrial) {
 	m.patience = 5 * time.Second
-	until := time.Now().Add(3 * time.Minute)
+	until := time.Now().Add(2 * time.Minute)
 	what := ""
 	try := func(n metaTrial) bool {
 		for range 2 {
