@@ -38,7 +38,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) (err error) {
 		return nil
 	})
 	reg := telemetry.Registry()
-	router.Use(web.Metrics(reg), web.Recover(log))
+	router.Use(web.Headers, web.Metrics(reg), web.Recover(log))
 	health.Route(router)
 	router.Handle("/metrics", web.MetricsHandler(reg)).Methods(http.MethodGet, http.MethodHead)
 	a := &api{store: st, feed: f, place: newPlacer(s.orders), heartbeat: s.heartbeat, streams: make(chan struct{}, s.streams), log: log}
