@@ -32,6 +32,9 @@ type Options struct {
 	DeleteTopics bool
 	// DryRun says what would be done.
 	DryRun bool
+	// Unchecked takes SQL that the analysis here refuses, for servers that know more:
+	// then the server decides whether it can be replaced.
+	Unchecked bool
 	// Properties for all statements, before those that the folder SETs.
 	Properties map[string]string
 	// Progress is called after each statement; nil for nobody.

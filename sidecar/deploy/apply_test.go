@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -186,4 +187,55 @@ func TestCheckShowsEveryMistake(t *testing.T) {
 	require.Contains(t, fault.Text, "                                  ^\n")
 	require.Contains(t, fault.Text, "03-x.sql:1:35: ")
 	require.NotContains(t, fault.Text, "02-x.sql:2:", "a reader of what is wrong has no mistake of its own")
+}
+
+// What somebody else did on the server is seen, and taken back by applying again.
+func TestChangedByHand(t *testing.T) {
+	c, ledger := system(t)
+	o := Options{Ledger: ledger}
+	f := folder(t, source, limited)
+	did(t, c, f, o)
+	_, err := c.Exec(bounded(t), "CREATE OR REPLACE STREAM b AS SELECT id, n FROM a WHERE n > 99 EMIT CHANGES;")
+	require.NoError(t, err)
+	p, err := MakePlan(bounded(t), c, f, o)
+	require.NoError(t, err)
+	require.Equal(t, InPlace, p.Steps[1].Class)
+	require.Equal(t, []string{"- WHERE (B.N > 99)", "+ WHERE (N > 3)"}, whereOf(p.Steps[1].Diff))
+	require.Contains(t, p.Steps[1].Notes, "somebody has changed it on the server since it was applied")
+	require.Equal(t, []Action{Same, Replaced}, did(t, c, f, o))
+	require.Equal(t, []Action{Same, Same}, did(t, c, f, o))
+}
+
+func whereOf(diff []string) []string {
+	var out []string
+	for _, l := range diff {
+		if strings.Contains(l, "WHERE") {
+			out = append(out, strings.ReplaceAll(l, "A.N", "B.N"))
+		}
+	}
+	return out
+}
+
+// Without a ledger texts are compared in the server's own form.
+func TestWithoutLedger(t *testing.T) {
+	c, _ := system(t)
+	f := folder(t, source, limited, counted)
+	did(t, c, f, Options{})
+	require.Equal(t, []Action{Same, Same, Same}, did(t, c, folder(t, source, "create stream B as select ID, N from A where (n > 3);\n", counted), Options{}))
+	require.Equal(t, []Action{Same, Replaced, Same}, did(t, c, folder(t, source, "CREATE STREAM b AS SELECT id, n FROM a WHERE n > 4 EMIT CHANGES;\n", counted), Options{}))
+}
+
+// SQL that is not understood here goes to the server as it is, if that is wanted.
+func TestUnchecked(t *testing.T) {
+	c, ledger := system(t)
+	f := folder(t, source, "CREATE STREAM b AS SELECT id, NO_SUCH_FUNCTION(n) AS n FROM a EMIT CHANGES;\n")
+	_, err := MakePlan(bounded(t), c, f, Options{Ledger: ledger})
+	require.ErrorContains(t, err, "02-x.sql:1:31: ")
+	p, err := MakePlan(bounded(t), c, f, Options{Ledger: ledger, Unchecked: true})
+	require.NoError(t, err)
+	require.Equal(t, New, p.Steps[1].Class)
+	r, err := Apply(bounded(t), c, f, Options{Ledger: ledger, Unchecked: true})
+	require.ErrorContains(t, err, "02-x.sql:1:1: ")
+	require.Equal(t, []string{f.Statements[1].Place()}, r.Left)
+	require.Equal(t, Created, r.Changes[0].Action)
 }

@@ -326,7 +326,7 @@ func (p *planner) match(it *item) {
 		it.old = parseOne(it.entry.SQL)
 	}
 	if it.old == nil {
-		if it.old = parseOne(d.Statement); it.old != nil {
+		if it.old = parseServer(d.Statement); it.old != nil {
 			it.old.Name = name
 		}
 		if it.entry != nil && it.entry.Server != "" {
@@ -491,6 +491,9 @@ func (p *planner) after() error {
 		s := it.stmt
 		if slices.ContainsFunc(s.Reads, func(r string) bool { return failed[r] }) || s.Kind == Insert && failed[s.Name] {
 			failed[s.Name] = true
+			if p.opts.Unchecked {
+				it.step.Notes = append(it.step.Notes, "what it reads can't be analysed here, so the server decides")
+			}
 			continue
 		}
 		id := it.queryID
@@ -509,6 +512,10 @@ func (p *planner) after() error {
 				it.step.Reason = fmt.Sprintf("it makes topic %s with %s partitions, and the topic has %s", m[1], m[2], m[3])
 			}
 			it.step.Do = "partitions, replicas and retention are the topic's: change topics.yaml, or give the new version a topic of its own (KAFKA_TOPIC)"
+			continue
+		}
+		if p.opts.Unchecked {
+			it.step.Notes = append(it.step.Notes, "it can't be analysed here, so the server decides: "+oneLine(err.Error()))
 			continue
 		}
 		fault.WriteString(s.show(err))

@@ -48,6 +48,29 @@ func parseOne(sql string) *Statement {
 	return s
 }
 
+// parseServer reads a statement as a server gives it back: with a property that it
+// doesn't take.
+func parseServer(sql string) *Statement {
+	s := parseOne(sql)
+	if s == nil {
+		return nil
+	}
+	without := func(ps ast.Properties) ast.Properties {
+		return slices.DeleteFunc(slices.Clone(ps), func(p ast.Property) bool { return p.Name == "CLEANUP_POLICY" })
+	}
+	switch n := s.Node.(type) {
+	case *ast.CreateSource:
+		c := *n
+		c.With = without(n.With)
+		s.Node = &c
+	case *ast.CreateAs:
+		c := *n
+		c.With = without(n.With)
+		s.Node = &c
+	}
+	return s
+}
+
 // canonical is a statement in one form, so that layout, letter case, brackets and
 // the order of properties don't count; nor does what a server fills in.
 func canonical(node ast.Statement, keep ast.Properties) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +38,7 @@ is forbidden, 1 after any other error.`,
   sidestream apply ksql/fraud --server http://127.0.0.1:8089 --define fraud_limit=500 --dry-run`,
 		Args: cobra.ExactArgs(1),
 	}
-	t := targetFlags(cmd)
+	t := targetFlags(cmd, time.Hour) // a rebuild reads everything again
 	f := cmd.Flags()
 	allow := f.Bool("allow-rebuild", false, "allow new versions of what can't be changed in place")
 	rebuild := f.Bool("rebuild", false, "drop and make again what can't be replaced, and what reads it (development only: results are written again)")

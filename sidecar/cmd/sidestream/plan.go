@@ -42,7 +42,7 @@ or the server can't be asked.`,
   sidestream plan ksql/fraud --server http://127.0.0.1:8089 --output json --define fraud_limit=500`,
 		Args: cobra.ExactArgs(1),
 	}
-	t := targetFlags(cmd)
+	t := targetFlags(cmd, 5*time.Minute)
 	allow := cmd.Flags().Bool("allow-rebuild", false, "rebuilds are allowed, as for apply")
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -79,7 +79,7 @@ type target struct {
 	opts   deploy.Options
 }
 
-func targetFlags(cmd *cobra.Command) *target {
+func targetFlags(cmd *cobra.Command, limit time.Duration) *target {
 	f := cmd.Flags()
 	return &target{
 		server:   f.String("server", env("SIDECAR_URL", "http://127.0.0.1:8088"), "the server's REST address (SIDECAR_URL)"),
@@ -88,7 +88,7 @@ func targetFlags(cmd *cobra.Command) *target {
 		property: f.StringArray("property", nil, "name=value of a ksqlDB property for all statements; may be repeated"),
 		check:    f.Bool("check", true, "check the folder with the embedded engine's analysis first; false for SQL that only the server knows"),
 		wait:     f.Duration("wait", 30*time.Second, "how long the server may take to become ready"),
-		limit:    f.Duration("timeout", 5*time.Minute, "how long all of it may take"),
+		limit:    f.Duration("timeout", limit, "how long all of it may take"),
 		lease:    f.Duration("lease", deploy.LeaseTTL, "how long the lease of an applier that died is waited for"),
 	}
 }
@@ -108,6 +108,7 @@ func (t *target) open(cmd *cobra.Command, dir string) (context.Context, func(), 
 	if t.folder, err = deploy.LoadFolder(dir, vars); err != nil {
 		return nil, nil, shown(cmd, err)
 	}
+	t.opts.Unchecked = !*t.check
 	if *t.check {
 		if err := deploy.Check(t.folder); err != nil {
 			return nil, nil, shown(cmd, err)
