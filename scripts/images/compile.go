@@ -62,7 +62,7 @@ func choose(platforms string) ([]target, error) {
 }
 
 // compiler is a C compiler for the architecture: CC_<arch> of the environment, one
-// for musl, zig, or one for glibc.
+// for musl, one for glibc, or zig.
 func compiler(arch string) (target, error) {
 	triplet := triplets[arch]
 	var candidates []target
@@ -74,8 +74,8 @@ func compiler(arch string) (target, error) {
 	}
 	candidates = append(candidates,
 		target{cc: []string{triplet + "-linux-musl-gcc"}, musl: true},
-		target{cc: []string{"zig", "cc", "-target", triplet + "-linux-musl"}, musl: true},
-		target{cc: []string{triplet + "-linux-gnu-gcc"}})
+		target{cc: []string{triplet + "-linux-gnu-gcc"}},
+		target{cc: []string{"zig", "cc", "-target", triplet + "-linux-musl"}, musl: true})
 	if arch == runtime.GOARCH {
 		candidates = append(candidates, target{cc: []string{"gcc"}})
 	}
