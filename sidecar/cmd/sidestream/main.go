@@ -45,7 +45,7 @@ Start here:  sidestream dev`,
 	}
 	cmd.AddCommand(
 		devCommand(), serveCommand(), brokerCommand(), topicsCommand(), planCommand(), applyCommand(), loadCommand(),
-		testCommand(), replayCommand(), fmtCommand(), lintCommand(), topologyCommand(), newCommand(), monitorCommand(), readyCommand(), configureCommand(), versionCommand(),
+		testCommand(), replayCommand(), fmtCommand(), lintCommand(), topologyCommand(), newCommand(), inboxCommand(), monitorCommand(), readyCommand(), configureCommand(), versionCommand(),
 	)
 	return cmd
 }
