@@ -303,6 +303,8 @@ func (t *tester) watch(ctx context.Context) error {
 			switch {
 			case err != nil:
 				return err
+			case d.IsDir() && p == path: // variables.yaml lies above
+				return errors.Join(w.Add(p), w.Add(filepath.Dir(filepath.Clean(p))))
 			case d.IsDir():
 				return w.Add(p)
 			case p == path: // a file: what it runs lies above it
