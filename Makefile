@@ -106,6 +106,10 @@ metamorphic: ## the same records by other partitions, portions, commits and rest
 fuzz: ## every fuzz test for a while (FUZZTIME=30s each)
 	@scripts/fuzz
 
+.PHONY: chaos-apply
+chaos-apply: ## an apply killed at every step of a rebuild, then the records are counted
+	DEPLOY_KILLS=all $(GO) test -count=1 -timeout 20m -run TestKilledAppliers -v ./sidecar/deploy
+
 .PHONY: bench
 bench: build ## latency, throughput, start-up and memory, with the machine and commit
 	scripts/bench
