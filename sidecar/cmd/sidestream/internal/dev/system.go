@@ -47,6 +47,7 @@ type System struct {
 	sidecars []*process
 	programs []*process
 	applying sync.Mutex // the SQL, by one at a time
+	read     time.Time  // when Start began to read the SQL
 	observer *observer
 }
 
@@ -210,6 +211,7 @@ func (s *System) Start(ctx context.Context) error {
 	if err := s.bring(ctx, "sidecars", addresses(s.cfg, true), s.sidecars...); err != nil {
 		return err
 	}
+	s.read = time.Now()
 	if err := s.applyAll(ctx); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package dev
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -41,6 +42,13 @@ func (s *System) watch(ctx context.Context) error {
 	changed := map[string]bool{} // folders
 	rest := time.NewTimer(quiet)
 	rest.Stop()
+	// What was edited while the system came up is not lost.
+	for dir := range byDir {
+		if editedSince(dir, s.read) {
+			changed[dir] = true
+			rest.Reset(quiet)
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -73,6 +81,18 @@ func (s *System) watch(ctx context.Context) error {
 			clear(changed)
 		}
 	}
+}
+
+// editedSince tells whether a folder's SQL or the variables above it are newer
+// than a time.
+func editedSince(dir string, at time.Time) bool {
+	files, _ := filepath.Glob(filepath.Join(dir, "*.sql")) // the pattern is a good one
+	for _, f := range append(files, filepath.Join(filepath.Dir(dir), "variables.yaml")) {
+		if info, err := os.Stat(f); err == nil && info.ModTime().After(at) {
+			return true
+		}
+	}
+	return false
 }
 
 // reapply applies an edited folder and says what came of it. What runs stays
