@@ -98,14 +98,14 @@ func both(t *testing.T, format plan.Format, cols []schema.Column, o serde.Option
 	require.NoError(t, err)
 	written, err := enc.Encode([]byte{}, row)
 	if err == nil && len(written) > 0 {
-		if read, ok := again(t, enc, dec, cols, written, true); ok && exact(format.Name) {
+		if read, ok := again(t, format.Name, enc, dec, cols, written, true); ok && exact(format.Name) {
 			require.Equal(t, chance.Show(row), chance.Show(read), "%v in %s", cols, written)
 		}
 	}
 	if header := serde.SchemaType(format.Name) != ""; header && !s.Bool() {
 		data = append(binary.BigEndian.AppendUint32([]byte{0}, 1), data...)
 	}
-	read, ok := again(t, enc, dec, cols, data, false)
+	read, ok := again(t, format.Name, enc, dec, cols, data, false)
 
 	// Columns that aren't asked for are checked all the same.
 	o.Used = make([]bool, len(cols))
@@ -132,8 +132,11 @@ func exact(name string) bool {
 	return name == serde.JSON || name == serde.JSONSchema || name == serde.Avro || name == serde.Kafka
 }
 
+// headerLength is that of the schema's id in front of a record.
+const headerLength = 5
+
 // again reads data, and what that is written as.
-func again(t *testing.T, enc serde.Encoder, dec serde.Decoder, cols []schema.Column, data []byte, must bool) (row []types.Value, ok bool) {
+func again(t *testing.T, format string, enc serde.Encoder, dec serde.Decoder, cols []schema.Column, data []byte, must bool) (row []types.Value, ok bool) {
 	row = make([]types.Value, len(cols))
 	present, err := dec.Decode(data, row)
 	if must {
@@ -141,6 +144,9 @@ func again(t *testing.T, enc serde.Encoder, dec serde.Decoder, cols []schema.Col
 	}
 	if err != nil || !present {
 		return nil, false
+	}
+	if format == serde.Protobuf && data[headerLength] != 0 {
+		return row, true // of another message of the schema than the one that is written
 	}
 	written, err := enc.Encode([]byte{}, row)
 	require.False(t, must && err != nil, "%v", err)
