@@ -170,6 +170,10 @@ func (c *jsonComparison) compare(r, w place, path string) {
 	c.items(ro, wo, r, w, path)
 }
 
+// anything is what true means. There is one of it, so that the comparison of a
+// schema that holds itself with it is known to be under way.
+var anything = &object{}
+
 // asSchema is a schema as an object; nil for false.
 func asSchema(v any) *object {
 	switch v := v.(type) {
@@ -180,7 +184,7 @@ func asSchema(v any) *object {
 			return nil
 		}
 	}
-	return &object{}
+	return anything
 }
 
 // options are a schema's alternatives (oneOf, anyOf), or itself.
